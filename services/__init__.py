@@ -1,0 +1,1 @@
+"""Talkie: text in, a talking person out."""

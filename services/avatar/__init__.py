@@ -1,0 +1,1 @@
+"""The avatar service: speech in, a segment of talking-head video out."""

@@ -1,0 +1,85 @@
+"""What a lip-sync engine is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.contract.speech import AudioChunk
+
+Image = npt.NDArray[np.uint8]
+"""[height, width, 3], BGR."""
+
+VideoFrame = Image
+"""One frame of the film; it belongs to the engine again once the next frame is asked for."""
+
+Landmarks = npt.NDArray[np.float32]
+"""[478, 3] in pixels of the portrait: x right, y down, z away from the viewer, MediaPipe's face mesh order.
+
+Points 468-472 and 473-477 are the irises (centre, then four points on the rim), image left first.
+"""
+
+
+@dataclass(frozen=True)
+class AvatarSource:
+    """A person to animate: a front-facing picture, and what is known about it.
+
+    `matte` is the person's opacity [height, width], where the background is a plane of its own;
+    the portrait is then the person over `background`. `closed_eyes` is the same picture with the
+    lids closed; engines that find none close the lids themselves.
+    """
+
+    name: str
+    portrait: Image
+    landmarks: Landmarks
+    digest: str
+    matte: npt.NDArray[np.uint8] | None = None
+    background: Image | None = None
+    closed_eyes: Image | None = None
+    hints: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FrameSize:
+    """Size of the film in pixels; both are even."""
+
+    width: int
+    height: int
+
+
+class AvatarTrack(Protocol):
+    """An avatar prepared for one frame size; immutable, shared by all renders."""
+
+    @property
+    def size(self) -> FrameSize: ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+class LipSyncEngine(Protocol):
+    """Makes a prepared avatar say a piece of sound. Blocking; an `EngineLane` keeps it off the event loop."""
+
+    name: str
+    revision: str
+    uses_phoneme_marks: bool
+
+    def prepare(self, source: AvatarSource, size: FrameSize) -> Any:
+        """Do once per avatar and size what every render would have to do again."""
+
+    def render(
+        self, track: Any, speech: AudioChunk, first_frame: int, fps: Fraction
+    ) -> Generator[VideoFrame, None, None]:
+        """Yield exactly the frames that hold `speech`, the first of which is frame `first_frame` of the film.
+
+        Pose follows from the frame number and mouth from the speech alone, so that segments can be
+        rendered in any order, anywhere. Mark times count from the start of `speech`.
+        """
+
+    def close(self) -> None:
+        """Let go of threads and memory."""

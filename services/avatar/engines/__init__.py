@@ -1,0 +1,1 @@
+"""Lip-sync engines, one module or package each."""

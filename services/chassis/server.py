@@ -1,0 +1,72 @@
+"""Real uvicorn servers: one that owns the process, or several inside one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.chassis.logs import configure_logging
+from services.chassis.settings import ServiceSettings
+
+
+class LoopbackServer(uvicorn.Server):
+    """A server whose host process owns the signals; uvicorn's own handling would skip inner shutdowns."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
+    """Serve `app` until the block ends and yield its base URL. Requests in flight are finished first.
+
+    uvicorn binds the port itself: a socket bound by us would keep Nagle's delay on (44 ms a request).
+    """
+    server = LoopbackServer(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(settings.drain_s),
+        )
+    )
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        if running.done():
+            await running
+            raise RuntimeError(f"the server could not start on {settings.host}:{settings.port}")
+        await asyncio.sleep(0.005)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def until_signal() -> None:
+    """Return at the first SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def run_service(app: ASGIApp, settings: ServiceSettings) -> None:
+    """Serve `app` as this process's only job, until a signal; work in flight is drained."""
+
+    async def run() -> None:
+        async with serve(app, settings):
+            await until_signal()
+
+    configure_logging(settings.log_level)
+    asyncio.run(run())

@@ -1,0 +1,1 @@
+"""What crosses the wire between the services: pydantic and the standard library, nothing else."""

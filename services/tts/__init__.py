@@ -1,0 +1,1 @@
+"""The tts service: text in, speech as it is spoken out."""

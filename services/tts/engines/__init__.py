@@ -1,0 +1,1 @@
+"""Speech engines, one module or package each."""
