@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis.logs import request_id
-from services.chassis.problems import problem_response
+from services.chassis.problems import REQUEST_ID_HEADER, problem_response
 from services.contract.errors import TooLarge
 
-REQUEST_ID_HEADER = "X-Request-ID"
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -34,11 +35,9 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = ident
             await send(message)
 
-        token = request_id.set(ident)
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            request_id.reset(token)
+        # Never reset: the server gives every request a context of its own, and errors are told after we return.
+        request_id.set(ident)
+        await self._app(scope, receive, send_with_id)
 
 
 class BodyLimitMiddleware:
@@ -57,16 +56,26 @@ class BodyLimitMiddleware:
             await problem_response(self._error(), scope["path"])(scope, receive, send)
             return
         received = 0
+        over = answered = False
 
         async def receive_within_limit() -> Message:
-            nonlocal received
+            nonlocal received, over
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise self._error()
-            return message
+            over = over or received > self._max_body_bytes
+            return {"type": "http.disconnect"} if over else message
 
-        await self._app(scope, receive_within_limit, send)
+        async def send_unless_over(message: Message) -> None:
+            nonlocal answered
+            if answered or not over:
+                answered = True
+                await send(message)
+
+        # Frameworks wrap what a body reader raises, so an overlong body looks like a client that left.
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive_within_limit, send_unless_over)
+        if over and not answered:
+            await problem_response(self._error(), scope["path"])(scope, receive, send)
 
     def _error(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._max_body_bytes // 1024**2} MiB; send a smaller file.")

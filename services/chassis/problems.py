@@ -23,13 +23,16 @@ from services.contract.errors import (
 
 _log = logging.getLogger(__name__)
 
+REQUEST_ID_HEADER = "X-Request-ID"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(error: ServiceError, path: str) -> Response:
     """Return `error` as an RFC 9457 answer."""
     problem = problem_of(error, instance=path, request_id=request_id.get())
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    headers = {REQUEST_ID_HEADER: request_id.get()}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     return Response(problem.model_dump_json(), error.status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
@@ -59,7 +62,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem_response(_of_http(error, request), request.url.path)
 
     async def on_bug(request: Request, error: Exception) -> Response:
-        _log.error("unexpected error", exc_info=error)
+        # The server logs the traceback: the exception goes on to it after this answer.
         return problem_response(ServiceError("Something broke on our side; the log has the details."), request.url.path)
 
     app.add_exception_handler(ServiceError, on_service_error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
@@ -11,6 +12,10 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
+
+from services.contract.errors import ServiceError
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -21,7 +26,11 @@ class Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         source: Any = self.body_iterator
         async with aclosing(source):
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except ServiceError as error:
+                # Returning without the last chunk makes the server cut the connection: the honest end.
+                _log.warning("stream broken off: %s: %s", error.code, error.detail)
 
 
 async def begin_stream(
