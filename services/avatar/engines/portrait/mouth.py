@@ -1,0 +1,53 @@
+"""From an articulation to one mouth per frame: lips that truly meet, and never move faster than lips do."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from services.avatar.engines.portrait.articulation import Articulation
+from services.avatar.engines.portrait.expression import MOUTH_SHAPES, MouthTrack
+from services.avatar.engines.portrait.instants import Floats, Instants
+
+_JAW, _WIDE, _ROUND, _UP, _LOW, _PRESS, _BITE, _SMILE, _TONGUE = range(len(MOUTH_SHAPES))
+_APERTURE = [_JAW, _UP, _LOW]
+
+_OPENING_PER_S = np.array([6.0, 4.5, 4.5])
+_CLOSING_PER_S = np.array([8.0, 6.0, 6.0])
+
+
+def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
+    """Return the mouth of each frame, [frames, 9]."""
+    mouth = instants.by_frame(articulation.weights).mean(axis=1)
+    closed = _held(articulation.closed, instants)
+    bitten = _held(articulation.bitten, instants)
+    mouth[:, _APERTURE] *= ((1 - closed) * (1 - 0.85 * bitten))[:, None]
+    mouth[:, _APERTURE] = _limit_speed(mouth[:, _APERTURE], float(instants.fps))
+    mouth[:, _PRESS] = np.maximum(mouth[:, _PRESS] * closed, 0.8 * closed)
+    mouth[:, _BITE] = bitten * (1 - closed)
+    mouth[:, _ROUND] *= 1 - 0.25 * bitten
+    mouth[:, _TONGUE] *= 1 - closed
+    track: MouthTrack = mouth.astype(np.float32)
+    return track
+
+
+def _held(contact: Floats, instants: Instants) -> Floats:
+    """Return the contact of each frame: the firmest of its middle half, so that the shortest one is seen."""
+    margin = instants.steps_per_frame // 4
+    steps = instants.by_frame(contact)
+    firmest: Floats = steps[:, margin : instants.steps_per_frame - margin].max(axis=1)
+    return firmest
+
+
+def _limit_speed(aperture: Floats, fps: float) -> Floats:
+    """Hold back what opens or closes faster than lips do, never moving a frame that is nearly closed.
+
+    A frame may be at most as open as a neighbour k frames before (after) it plus what k frames of
+    opening (closing) allow: the lower envelope of cones, so closures stay complete.
+    """
+    limited: Floats = aperture.copy()
+    for shift in range(1, math.ceil(fps / float(_OPENING_PER_S.min()))):
+        limited[shift:] = np.minimum(limited[shift:], aperture[:-shift] + _OPENING_PER_S * shift / fps)
+        limited[:-shift] = np.minimum(limited[:-shift], aperture[shift:] + _CLOSING_PER_S * shift / fps)
+    return limited

@@ -1,0 +1,76 @@
+"""From speech to everything a face does, frame by frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from services.avatar.engines.portrait.acoustics import level_db, listen
+from services.avatar.engines.portrait.articulation import Articulation, articulate
+from services.avatar.engines.portrait.beats import emphasis, stressed_times_s
+from services.avatar.engines.portrait.expression import MOUTH_SHAPES, Expression, HeadPose, MouthTrack
+from services.avatar.engines.portrait.idle import Idle, idle
+from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
+from services.avatar.engines.portrait.mouth import frame_mouths
+from services.avatar.engines.portrait.phonemes import Phonemes
+from services.contract.speech import AudioChunk
+from services.contract.video import Timeline
+
+_JAW, _ROUND, _SMILE = (MOUTH_SHAPES.index(name) for name in ("jaw", "round", "smile"))
+
+_QUIETEST_DB, _LOUDEST_DB = -45.0, -15.0
+"""Speech levelled near -16 LUFS lies between these."""
+
+
+def perform(speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int) -> list[Expression]:
+    """Return exactly the expressions of the frames that hold `speech`, the first of which is `first_frame`.
+
+    The mouth follows the phoneme marks of `speech` where it has any, and its sound where it has none.
+    Everything else follows the film's time and `seed`, so segments cut in pauses join unseen. Speech
+    is expected near -16 LUFS; nothing is measured over the whole utterance.
+    """
+    frames = Timeline(fps, speech.sample_rate_hz).frames_to_hold(first_frame, speech.samples)
+    instants = Instants(fps, speech.sample_rate_hz, first_frame, frames)
+    resting = idle(instants.film_times_s(), seed)
+    articulation, beats_s = _speak(speech, instants)
+    mouths = _smiling(frame_mouths(articulation, instants), resting)
+    nods = emphasis(beats_s, articulation.presence, instants, seed)
+    return _expressions(mouths, nods, resting)
+
+
+def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats]:
+    """Return the articulation, and when its stressed syllables are heard."""
+    phones = Phonemes().phones(speech.marks)
+    if not phones:
+        return listen(speech, instants), np.zeros(0)
+    articulation = articulate(phones, instants)
+    loudness = smoothstep((level_db(speech, instants) - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
+    articulation.weights[:, _JAW] *= 0.72 + 0.36 * loudness
+    return articulation, stressed_times_s(phones)
+
+
+def _smiling(mouths: MouthTrack, resting: Idle) -> MouthTrack:
+    """Add the resting smile, which rounded and wide open mouths have less of."""
+    room = (1 - 0.6 * mouths[:, _ROUND]) * (1 - 0.3 * mouths[:, _JAW])
+    mouths[:, _SMILE] += (resting.smile * room).astype(np.float32)
+    return mouths
+
+
+def _expressions(mouths: MouthTrack, nods: Floats, resting: Idle) -> list[Expression]:
+    pitch = resting.pitch + 0.05 * nods
+    y = resting.y + 0.012 * nods
+    brow = np.clip(resting.brow + 0.4 * nods, -1, 1)
+    heads = zip(resting.x, y, resting.roll, resting.yaw, pitch, strict=True)
+    eyes = zip(resting.blink, resting.gaze_x, resting.gaze_y, brow, resting.breath, strict=True)
+    return [
+        Expression(
+            mouth=mouth,
+            head=HeadPose(*map(float, head)),
+            blink=float(blink),
+            gaze=(float(gaze_x), float(gaze_y)),
+            brow=float(raised),
+            breath=float(breath),
+        )
+        for mouth, head, (blink, gaze_x, gaze_y, raised, breath) in zip(mouths, heads, eyes, strict=True)
+    ]
