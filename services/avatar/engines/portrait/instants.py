@@ -58,7 +58,8 @@ class Instants:
 
     def film_times_s(self) -> Floats:
         """Return the middle of each frame, in seconds from the start of the film."""
-        times_s: Floats = (np.arange(self.frames) + self.first_frame + 0.5) / float(self.fps)
+        middles = np.arange(self.frames, dtype=np.float64) + (self.first_frame + 0.5)
+        times_s: Floats = middles / float(self.fps)
         return times_s
 
     def by_frame(self, track: Floats) -> Floats:

@@ -31,6 +31,8 @@ def perform(speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int) -
     is expected near -16 LUFS; nothing is measured over the whole utterance.
     """
     frames = Timeline(fps, speech.sample_rate_hz).frames_to_hold(first_frame, speech.samples)
+    if not frames:
+        return []
     instants = Instants(fps, speech.sample_rate_hz, first_frame, frames)
     resting = idle(instants.film_times_s(), seed)
     articulation, beats_s = _speak(speech, instants)
