@@ -1,0 +1,41 @@
+"""Settings of the avatar service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.settings import BASE_CONFIG, ServiceSettings
+
+
+class AvatarSettings(ServiceSettings):
+    """Read from `AVATAR_*` in the environment or `.env`."""
+
+    model_config = SettingsConfigDict(BASE_CONFIG, env_prefix="AVATAR_")
+
+    port: int = Field(8001, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    max_body_bytes: int = Field(
+        72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; ten minutes of PCM fit."
+    )
+    engine: str = Field("portrait", description="Lip-sync engine.")
+    avatar_dir: Path = Field(
+        Path("avatars"),
+        validation_alias=AliasChoices("AVATAR_DIR", "AVATAR_AVATAR_DIR", "VIDEO_AVATAR_DIR"),
+        description="Folder of avatars: one folder or one picture each.",
+    )
+    models_dir: Path = Field(
+        Path("models"),
+        validation_alias=AliasChoices("AVATAR_MODELS_DIR", "MODELS_DIR"),
+        description="Folder of model files; the face module keeps its two small ones in `face/`.",
+    )
+    lanes: int = Field(1, ge=1, le=64, description="Segments rendered side by side; each keeps two cores busy.")
+    max_waiting: int = Field(16, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
+    longest_segment_s: float = Field(600.0, gt=0, description="Longer segments are refused.")
+    max_frame_pixels: int = Field(3840 * 2160, gt=0, description="Larger frames are refused.")
+    max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger pictures are answered with 413.")
+    max_picture_pixels: int = Field(50_000_000, gt=0, description="Pictures of more pixels are refused unread.")
+    uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
+    sources_kept: int = Field(8, ge=1, description="Avatars of the folder kept decoded in memory.")
+    tracks_kept: int = Field(8, ge=1, description="Avatars kept prepared for rendering, one per avatar and frame size.")
