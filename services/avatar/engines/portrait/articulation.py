@@ -20,16 +20,22 @@ from services.avatar.engines.portrait.phonemes import Phone, breath_groups
 PAUSE_REACH_S = 0.08
 """How far into a pause speech moves the mouth; beyond it the face is at rest, so segments may be cut there."""
 
-_LEAD_S = 0.015
+_LEAD_S = 0.005
 """Lips are seen to move a little before the sound is heard."""
 
-# How long before and after a sound its pull on each shape has faded away.
-_BEFORE_S = np.array([0.14, 0.15, 0.26, 0.13, 0.13, 0.10, 0.09, 0.16, 0.14])
-_AFTER_S = np.array([0.13, 0.13, 0.18, 0.12, 0.12, 0.10, 0.09, 0.16, 0.12])
+# How long before and after its middle a sound's pull on each shape has faded away; a longer sound
+# adds this much of its length, and one longer still is held.
+_BEFORE_S = np.array([0.068, 0.10, 0.16, 0.07, 0.07, 0.06, 0.06, 0.14, 0.09])
+_AFTER_S = np.array([0.063, 0.085, 0.12, 0.065, 0.065, 0.06, 0.06, 0.14, 0.08])
+_STRETCH = 0.3
+_LONGEST_GLIDE_S = 0.2
 
-_SHORTEST_CLOSURE_S = 0.055
-_CLOSING_S = 0.075
-_SHORTEST_OPENING_S, _LONGEST_OPENING_S = 0.07, 0.15
+# Lips that meet do so for at least this long, and need this long to come together and to part:
+# less beside a short vowel, which would not be seen at all otherwise.
+_SHORTEST_CLOSURE_S = 0.04
+_CLOSING_S = (0.035, 0.065)
+_OPENING_S = (0.06, 0.15)
+_SETTLE_S = 0.018
 
 _JAW = MOUTH_SHAPES.index("jaw")
 
@@ -84,8 +90,8 @@ def _targets(phones: Sequence[Phone]) -> tuple[Floats, Floats]:
     stressed = np.array([phone.stressed for phone in phones])
     contact = np.array([phone.viseme.closes or phone.viseme.bites for phone in phones])
     openness = np.array([phone.viseme.openness for phone in phones])
-    reached = np.where(contact, 1.0, 0.7 + 0.3 * np.clip(length_s / 0.09, 0.33, 1))
-    shape[:, _JAW] *= reached * np.where(stressed, 1.08, 1 - 0.15 * openness)
+    reached = np.where(contact, 1.0, 0.8 + 0.2 * np.clip(length_s / 0.08, 0.33, 1))
+    shape[:, _JAW] *= reached * np.where(stressed, 1.08, 1 - 0.1 * openness)
     dominance *= np.where(stressed, 1.15, 1)[:, None]
     return shape, dominance
 
@@ -96,11 +102,12 @@ def _blend(phones: Sequence[Phone], times_s: Floats) -> Floats:
     total = np.full((len(times_s), len(MOUTH_SHAPES)), 1e-6)
     mixed = np.zeros_like(total)
     for index, phone in enumerate(phones):
-        quarter_s = (phone.end_s - phone.start_s) / 4
-        core = (phone.start_s + quarter_s, phone.end_s - quarter_s)
-        near = slice(*np.searchsorted(times_s, (core[0] - _BEFORE_S.max(), core[1] + _AFTER_S.max())))
+        length_s = min(phone.end_s - phone.start_s, _LONGEST_GLIDE_S)
+        held = (phone.start_s + length_s / 2, phone.end_s - length_s / 2)
+        before_s, after_s = _BEFORE_S + _STRETCH * length_s, _AFTER_S + _STRETCH * length_s
+        near = slice(*np.searchsorted(times_s, (held[0] - before_s.max(), held[1] + after_s.max())))
         times = times_s[near, None]
-        away = np.maximum((core[0] - times) / _BEFORE_S, (times - core[1]) / _AFTER_S)
+        away = np.maximum((held[0] - times) / before_s, (times - held[1]) / after_s)
         pull = dominance[index] * np.square(1 - np.square(np.clip(away, 0, 1)))
         total[near] += pull
         mixed[near] += pull * shape[index]
@@ -114,9 +121,13 @@ def _contacts(phones: Sequence[Phone], times_s: Floats, touches: Callable[[Phone
     for index, phone in enumerate(phones):
         if not touches(phone):
             continue
-        start_s = min(phone.start_s, phone.end_s - _SHORTEST_CLOSURE_S)
-        following_s = phones[index + 1].end_s - phones[index + 1].start_s if index + 1 < len(phones) else 0.0
-        opening_s = float(np.clip(0.75 * following_s, _SHORTEST_OPENING_S, _LONGEST_OPENING_S))
-        away = np.maximum((start_s - times_s) / _CLOSING_S, (times_s - phone.end_s) / opening_s)
+        start_s = min(phone.start_s + _SETTLE_S, phone.end_s - _SETTLE_S - _SHORTEST_CLOSURE_S)
+        closing_s = np.clip(0.6 * _length_s(phones, index - 1), *_CLOSING_S)
+        opening_s = np.clip(0.7 * _length_s(phones, index + 1), *_OPENING_S)
+        away = np.maximum((start_s - times_s) / closing_s, (times_s - phone.end_s + _SETTLE_S) / opening_s)
         contact = np.maximum(contact, smoothstep(1 - away))
     return contact
+
+
+def _length_s(phones: Sequence[Phone], index: int) -> float:
+    return phones[index].end_s - phones[index].start_s if 0 <= index < len(phones) else 0.0

@@ -13,8 +13,8 @@ from services.avatar.engines.portrait.instants import Floats, Instants
 _JAW, _WIDE, _ROUND, _UP, _LOW, _PRESS, _BITE, _SMILE, _TONGUE = range(len(MOUTH_SHAPES))
 _APERTURE = [_JAW, _UP, _LOW]
 
-_OPENING_PER_S = np.array([6.0, 4.5, 4.5])
-_CLOSING_PER_S = np.array([8.0, 6.0, 6.0])
+_OPENING_PER_S = np.array([7.5, 5.0, 5.0])
+_CLOSING_PER_S = np.array([10.0, 7.0, 7.0])
 
 
 def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
@@ -33,11 +33,11 @@ def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
 
 
 def _held(contact: Floats, instants: Instants) -> Floats:
-    """Return the contact of each frame: the firmest of its middle half, so that the shortest one is seen."""
+    """Return the contact of each frame, from its middle half; what is as good as closed is closed."""
     margin = instants.steps_per_frame // 4
     steps = instants.by_frame(contact)
-    firmest: Floats = steps[:, margin : instants.steps_per_frame - margin].max(axis=1)
-    return firmest
+    held: Floats = steps[:, margin : instants.steps_per_frame - margin].mean(axis=1) / 0.92
+    return np.minimum(held, 1)
 
 
 def _limit_speed(aperture: Floats, fps: float) -> Floats:

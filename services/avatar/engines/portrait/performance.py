@@ -48,7 +48,7 @@ def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats
         return listen(speech, instants), np.zeros(0)
     articulation = articulate(phones, instants)
     loudness = smoothstep((level_db(speech, instants) - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
-    articulation.weights[:, _JAW] *= 0.72 + 0.36 * loudness
+    articulation.weights[:, _JAW] *= 0.62 + 0.42 * loudness
     return articulation, stressed_times_s(phones)
 
 

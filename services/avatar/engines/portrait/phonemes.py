@@ -20,6 +20,10 @@ STRESS_MARKS = "ˈˌ"
 LONGEST_CLOSURE_S = 0.16
 """A shorter silence inside speech is the closure of a stop or a hesitation; a longer one is a pause."""
 
+_VOICELESS_STOPS = "ptkcqʈ"
+_STOP_S, _LONGEST_BORROWED_S = 0.1, 0.055
+"""espeak-ng marks a voiceless stop at its burst; the 50 to 60 ms of closure count to the sound before."""
+
 # Openness, frontness and lip rounding of the vowels, 0 to 1.
 _VOWELS = {
     "i": (0.0, 1.0, 0.0), "y": (0.0, 1.0, 0.9), "ɨ": (0.05, 0.5, 0.0), "ʉ": (0.0, 0.5, 1.0), "ɯ": (0.1, 0.1, 0.15),
@@ -76,8 +80,7 @@ class Phonemes:
         """
         if phoneme.startswith("("):
             return ()
-        letters = [char for char in unicodedata.normalize("NFD", phoneme) if unicodedata.category(char) in ("Ll", "Lo")]
-        shapes = [self._visemes.get(letter, visemes.NEUTRAL) for letter in letters]
+        shapes = [self._visemes.get(letter, visemes.NEUTRAL) for letter in _letters(phoneme)]
         shapes = _without_stop_of_affricate(shapes)
         return tuple(shape for shape, _ in itertools.groupby(shapes))
 
@@ -97,6 +100,8 @@ class Phonemes:
             parts = _share(shapes, mark.start_s, mark.end_s, stressed)
             if closure_start_s is not None and mark.start_s - closure_start_s < LONGEST_CLOSURE_S:
                 parts[0] = _with_closure(parts[0], closure_start_s)
+            elif spoken and closure_start_s is None and _letters(mark.text)[0] in _VOICELESS_STOPS:
+                spoken[-1], parts[0] = _lend_closure(spoken[-1], parts[0])
             spoken += parts
             closure_start_s = None
         return spoken
@@ -110,6 +115,11 @@ def breath_groups(phones: Sequence[Phone]) -> list[list[Phone]]:
             groups.append([])
         groups[-1].append(phone)
     return groups
+
+
+def _letters(phoneme: str) -> str:
+    """Return `phoneme` without stress, length, tone and diacritics."""
+    return "".join(char for char in unicodedata.normalize("NFD", phoneme) if unicodedata.category(char) in ("Ll", "Lo"))
 
 
 def _without_stop_of_affricate(shapes: list[Viseme]) -> list[Viseme]:
@@ -135,3 +145,11 @@ def _share(shapes: Sequence[Viseme], start_s: float, end_s: float, stressed: boo
 def _with_closure(phone: Phone, start_s: float) -> Phone:
     """espeak marks a stop at its burst; the silence before it is the stop's closure."""
     return replace(phone, start_s=start_s) if phone.viseme.stops else phone
+
+
+def _lend_closure(before: Phone, stop: Phone) -> tuple[Phone, Phone]:
+    """Return both with the boundary moved to where the closure of a voiceless `stop` begins."""
+    missing_s = _STOP_S - (stop.end_s - stop.start_s)
+    borrowed_s = min(missing_s, _LONGEST_BORROWED_S, (before.end_s - before.start_s) / 2)
+    boundary_s = stop.start_s - max(borrowed_s, 0.0)
+    return replace(before, end_s=boundary_s), replace(stop, start_s=boundary_s)

@@ -39,12 +39,13 @@ def vowel(openness: float, frontness: float, rounding: float) -> Viseme:
         jaw=0.17 + 0.63 * openness,
         wide=spread * (0.75 - 0.6 * openness),
         round=rounding * (1 - 0.45 * openness),
-        up=0.08 + 0.2 * spread + 0.08 * openness,
-        low=0.14 + 0.34 * spread * (1 - 0.6 * openness) + 0.06 * openness,
+        up=0.06 + 0.18 * spread + 0.07 * openness,
+        low=0.12 + 0.3 * spread * (1 - 0.6 * openness) + 0.05 * openness,
         tongue=0.4 * frontness * (1 - openness),
     )
     reduced = openness < 0.3 and spread < 0.5 and rounding < 0.5
-    return Viseme(shape, _weights(0.7 if reduced else 1.0), openness=openness)
+    insistence = 0.7 if reduced else 1.0
+    return Viseme(shape, _weights(insistence, jaw=insistence + openness), openness=openness)
 
 
 BILABIAL = Viseme(
@@ -61,17 +62,17 @@ LIP_GLIDE = Viseme(_weights(0.0, jaw=0.12, round=1.0, low=0.08), _weights(1.1, r
 LABIAL_PALATAL = Viseme(_weights(0.0, jaw=0.14, round=0.9, low=0.12, tongue=0.3), _weights(1.0, round=1.3))
 DENTAL = Viseme(_weights(0.0, jaw=0.22, wide=0.1, up=0.15, low=0.25, tongue=1.0), _weights(0.8, tongue=1.2))
 ALVEOLAR_STOP = Viseme(
-    _weights(0.0, jaw=0.15, wide=0.15, up=0.2, low=0.35, tongue=0.6),
-    _weights(0.6, wide=0.3, round=0.2, tongue=0.9),
+    _weights(0.0, jaw=0.14, wide=0.15, up=0.15, low=0.3, tongue=0.6),
+    _weights(0.5, wide=0.3, round=0.2, tongue=0.9),
     stops=True,
 )
 ALVEOLAR = Viseme(
-    _weights(0.0, jaw=0.18, wide=0.1, up=0.1, low=0.3, tongue=0.7), _weights(0.55, wide=0.3, round=0.2, tongue=0.8)
+    _weights(0.0, jaw=0.18, wide=0.1, up=0.1, low=0.25, tongue=0.7), _weights(0.4, wide=0.3, round=0.2, tongue=0.8)
 )
-SIBILANT = Viseme(_weights(0.0, jaw=0.06, wide=0.3, up=0.3, low=0.55, tongue=0.3), _weights(0.9, round=0.5))
-POSTALVEOLAR = Viseme(_weights(0.0, jaw=0.13, round=0.55, up=0.5, low=0.55), _weights(1.1))
+SIBILANT = Viseme(_weights(0.0, jaw=0.06, wide=0.3, up=0.25, low=0.5, tongue=0.3), _weights(0.9, round=0.5))
+POSTALVEOLAR = Viseme(_weights(0.0, jaw=0.12, round=0.6, up=0.45, low=0.5), _weights(1.1))
 RHOTIC = Viseme(_weights(0.0, jaw=0.17, round=0.5, up=0.2, low=0.3, tongue=0.3), _weights(0.8))
 PALATAL = Viseme(_weights(0.0, jaw=0.16, wide=0.5, up=0.25, low=0.45, tongue=0.4), _weights(0.7, round=0.4))
-VELAR = Viseme(_weights(0.0, jaw=0.26, up=0.1, low=0.25, tongue=0.2), _weights(0.4, wide=0.2, round=0.15), stops=True)
+VELAR = Viseme(_weights(0.0, jaw=0.26, up=0.1, low=0.25, tongue=0.2), _weights(0.3, wide=0.2, round=0.15), stops=True)
 GLOTTAL = Viseme(_weights(0.0, jaw=0.3, up=0.1, low=0.2), _weights(0.1))
 NEUTRAL = vowel(0.22, 0.4, 0.0)
