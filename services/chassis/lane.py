@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ class EngineLane:
         """Number of readers that wait for a slot."""
         return self._waiting
 
-    async def stream(self, start: Callable[[], Generator[T, None, None]]) -> AsyncIterator[T]:
+    async def stream(self, start: Callable[[], Generator[T, None, None]]) -> AsyncGenerator[T, None]:
         """Yield what the generator made by `start` yields.
 
         Raises `AtCapacity` before any work is done when the waiting room is full.

@@ -28,6 +28,7 @@ class SpeechEngine(Protocol):
     sample_rate_hz: int
     cloning: bool
     phoneme_marks: bool
+    default_voice: str
 
     def voices(self) -> Sequence[Voice]:
         """Return the voices that can be asked for."""
@@ -46,6 +47,9 @@ class SpeechEngine(Protocol):
 
         Raises `EngineFailed` when the engine breaks; the next call gets a working one.
         """
+
+    def check(self) -> None:
+        """Return when the next request would be served; raise the `ServiceError` that says why it would not."""
 
     def close(self) -> None:
         """Let go of processes and memory."""

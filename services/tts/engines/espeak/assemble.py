@@ -1,0 +1,72 @@
+"""Puts the worker's raw output together into chunks of finished speech with marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from services.contract.speech import AudioChunk, Mark
+from services.tts.engines.espeak.filters import FilterChain, FilterSpec, Sound
+from services.tts.engines.espeak.finish import Finisher
+from services.tts.engines.espeak.marks import MarkMaker
+from services.tts.engines.espeak.wire import Event
+
+_FULL_SCALE = 32767
+
+
+class SpeechAssembler:
+    """Assembles one utterance. `tempo` stretches time (2 is twice as fast), `filters` colour the voice."""
+
+    def __init__(self, text: str, sample_rate_hz: int, tempo: float, filters: Sequence[FilterSpec]) -> None:
+        self._rate = sample_rate_hz
+        self._marker = MarkMaker(text, 1 / (sample_rate_hz * tempo))
+        self._tempo = FilterChain(sample_rate_hz, _stretching(tempo))
+        self._finisher = Finisher(sample_rate_hz, filters)
+        self._marks: list[Mark] = []
+        self._sent_samples = 0
+
+    def push(self, events: Iterable[Event], pcm: bytes) -> AudioChunk | None:
+        """Take the worker's next chunk and return what is finished, or None."""
+        self._marks += self._marker.push(events)
+        raw = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
+        sound = self._finisher.push(self._tempo.push(raw))
+        if not len(sound):
+            return None
+        self._sent_samples += len(sound)
+        return self._chunk(sound, self._take_marks(whole=False))
+
+    def finish(self) -> AudioChunk | None:
+        """Return the rest, or None when nothing was ever heard."""
+        last = self._finisher.push(self._tempo.finish())
+        sound = np.concatenate([last, self._finisher.finish()])
+        self._sent_samples += len(sound)
+        if not self._sent_samples:
+            return None
+        return self._chunk(sound, self._take_marks(whole=True))
+
+    def _take_marks(self, *, whole: bool) -> list[Mark]:
+        """Return the marks whose sound has been sent; all of them, fitted into the sound, when it is `whole`."""
+        sent_s = self._sent_samples / self._rate
+        ready: list[Mark] = []
+        waiting: list[Mark] = []
+        for mark in self._marks:
+            start_s, end_s = mark.start_s - self._finisher.removed_s, mark.end_s - self._finisher.removed_s
+            if end_s > sent_s and not whole:
+                waiting.append(mark)
+            elif min(end_s, sent_s) > max(start_s, 0):
+                ready.append(Mark(kind=mark.kind, text=mark.text, start_s=max(start_s, 0), end_s=min(end_s, sent_s)))
+        self._marks = waiting
+        return ready
+
+    def _chunk(self, sound: Sound, marks: Sequence[Mark]) -> AudioChunk:
+        samples = np.round(np.clip(sound, -1, 1) * _FULL_SCALE).astype("<i2")
+        return AudioChunk(pcm=samples.tobytes(), sample_rate_hz=self._rate, marks=tuple(marks))
+
+
+def _stretching(tempo: float) -> list[FilterSpec]:
+    """Return the filters that make sound `tempo` times as fast; one alone reaches down to 0.5."""
+    if tempo == 1:
+        return []
+    stages = 1 if tempo >= 0.5 else 2
+    return [("atempo", f"{tempo ** (1 / stages):.6f}")] * stages

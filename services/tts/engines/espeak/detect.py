@@ -1,0 +1,71 @@
+"""Finds the language of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+
+from services.tts.engines.espeak.text import count_scripts
+
+_LIKELY = {"en": 20.0, "de": 8.0, "es": 8.0, "fr": 8.0, "it": 8.0, "pt": 8.0, "ru": 8.0, "hi": 3.0}
+_UNLIKELY = 0.05
+_COMMON = """
+    ar bg bn ca cs da el et fa fi gu he hr hu hy id is ja ka kk kn ko lt lv mk ml mr ms
+    nb ne nl no pa pl ro si sk sl sq sr sv sw ta te th tr uk ur uz vi zh
+"""
+"""How likely a language is before the text is read: short texts say too little to choose among a hundred."""
+
+_FOREIGN_LETTERS = {"en": re.compile(r"[^\W\d_a-zA-Z]"), "ru": re.compile("[іїєґўјљњћђќѓѕџ]", re.IGNORECASE)}
+"""Letters that a language does not have."""
+
+_SHORT_WORDS = {
+    "de": "hallo ja nein danke bitte tschüss entschuldigung genau",
+    "es": "hola sí gracias adiós buenas buenos noches tardes",
+    "fr": "salut oui non merci bonjour bonsoir pardon",
+    "it": "ciao grazie buongiorno buonasera come stai prego",
+    "pt": "olá oi sim obrigado obrigada tchau bom dia boa noite tarde",
+}
+"""What texts too short for statistics are often made of."""
+
+
+class LanguageDetector:
+    """Tells languages apart by their script and letters."""
+
+    def __init__(self, languages: Collection[str]) -> None:
+        """Load the model, for texts in `languages` (ISO 639-1 codes)."""
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        known = set(self._identifier.nb_classes)
+        self._identifier.set_languages(sorted(known & set(languages)))
+
+    def detect(self, text: str) -> str:
+        """Return the ISO 639-1 code of the language `text` is most likely written in."""
+        return _by_script(text) or _by_words(text) or self._by_statistics(text)
+
+    def _by_statistics(self, text: str) -> str:
+        possible = [
+            (language, probability * _prior(language))
+            for language, probability in self._identifier.rank(text)
+            if language not in _FOREIGN_LETTERS or not _FOREIGN_LETTERS[language].search(text)
+        ]
+        return str(max(possible, key=lambda pair: pair[1])[0])
+
+
+def _by_script(text: str) -> str | None:
+    scripts = count_scripts(text)
+    if sum(scripts.values()) * 2 <= sum(character.isalpha() for character in text):
+        return None
+    if scripts["hangul"] > scripts["han"] + scripts["kana"]:
+        return "ko"
+    return "ja" if scripts["kana"] else "zh"
+
+
+def _by_words(text: str) -> str | None:
+    words = set(re.findall(r"\w+", text.lower()))
+    matching = [language for language, known in _SHORT_WORDS.items() if words and words <= set(known.split())]
+    return matching[0] if len(matching) == 1 else None
+
+
+def _prior(language: str) -> float:
+    return _LIKELY.get(language, 1.0 if language in _COMMON.split() else _UNLIKELY)

@@ -1,0 +1,111 @@
+"""The voices: espeak-ng's variants under names that work in every language, each tuned to sound its best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from services.contract.errors import InvalidRequest
+from services.contract.speech import Voice
+from services.tts.engine import Utterance
+from services.tts.engines.espeak.filters import FilterSpec
+from services.tts.engines.espeak.languages import Languages
+
+DEFAULT_VOICE = "female"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a variant is used: `pitch` as a factor on its own, `pitch_range` in espeak-ng's units (50 is normal)."""
+
+    variant: str
+    gender: Literal["female", "male", "neutral"]
+    description: str = ""
+    pitch: float = 1.0
+    pitch_range: int = 50
+    filters: tuple[FilterSpec, ...] = (("highpass", "f=70"),)
+
+
+STYLES = {
+    "female": Style("Annie", "female", "clear and calm"),
+    "female-2": Style("f3", "female", "bright"),
+    "female-3": Style("f2", "female", "soft"),
+    "male": Style("m3", "male", "clear and calm"),
+    "male-2": Style("Andy", "male", "deep"),
+    "male-3": Style("m7", "male", "firm"),
+}
+
+RATES_WPM = {"ja": 150, "ko": 150, "zh": 150}
+"""Pace at speed 1 where it is not the usual one; espeak-ng counts words of English length."""
+
+USUAL_RATE_WPM = 160
+
+
+_MIN_WPM, _MAX_WPM = 80, 449
+"""What espeak-ng can do by itself, and with marks that stay exact."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Pace and melody in espeak-ng's units; what pace it cannot do is left to `tempo`, a stretch of time."""
+
+    rate_wpm: int
+    tempo: float
+    pitch: int
+    pitch_range: int
+
+
+def delivery_of(utterance: Utterance, style: Style) -> Delivery:
+    """Return how `utterance` is to be spoken in `style`."""
+    wanted_wpm = RATES_WPM.get(utterance.language, USUAL_RATE_WPM) * utterance.speed
+    rate_wpm = round(min(max(wanted_wpm, _MIN_WPM), _MAX_WPM))
+    octaves = math.log2(utterance.pitch * style.pitch)
+    pitch = round(min(max(50 + 50 * octaves, 0), 99))  # 0, 50 and 100 are half, once and twice the voice's own pitch
+    tempo = 1.0 if _MIN_WPM <= wanted_wpm <= _MAX_WPM else wanted_wpm / rate_wpm
+    return Delivery(rate_wpm, tempo, pitch, style.pitch_range)
+
+
+class VoiceBook:
+    """Finds voices by name."""
+
+    def __init__(self, languages: Languages, variants: Sequence[str]) -> None:
+        self._languages = languages
+        self._variants = {variant.lower(): variant for variant in variants}
+
+    def listed(self) -> list[Voice]:
+        """Return the voices that go by a name of ours."""
+        return [
+            Voice(name=name, language="multi", gender=style.gender, description=style.description)
+            for name, style in STYLES.items()
+        ]
+
+    def find(self, name: str) -> tuple[str, str | None]:
+        """Return the canonical name of a voice and the tag of its language; None when it speaks any.
+
+        Takes the listed names, espeak-ng's variants (`f3`), languages (`en-GB`), or both (`en-gb+f3`).
+        Raises `InvalidRequest` when there is no such voice.
+        """
+        wanted = name.strip().lower() or DEFAULT_VOICE
+        if wanted in STYLES:
+            return wanted, None
+        if wanted in self._variants:
+            return self._variants[wanted], None
+        language, plus, variant = wanted.partition("+")
+        if (plus and variant not in self._variants) or not self._languages.speaks(language):
+            raise InvalidRequest(
+                f"voice: there is no voice {name!r}; GET /v1/engine lists the voices, such as {', '.join(STYLES)}, "
+                "and a language with one of espeak-ng's variants, such as en-gb+f3, works too.",
+                param="voice",
+            )
+        tag = self._languages.find(language)
+        return (f"{tag}+{self._variants[variant]}" if plus else tag), tag
+
+    def style(self, voice: str) -> Style:
+        """Return the style of a canonical name."""
+        if voice in STYLES:
+            return STYLES[voice]
+        if voice in self._variants.values():
+            return Style(voice, "neutral")
+        return Style(voice.partition("+")[2], "neutral")
