@@ -1,0 +1,168 @@
+"""The gateway's side of the two services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from services.chassis.logs import request_id
+from services.chassis.problems import REQUEST_ID_HEADER
+from services.contract.errors import EngineFailed, Problem, RemoteError, ServiceError, Unavailable
+from services.contract.events import SPEECH_STREAM, SpeechDecoder, encode_speech
+from services.contract.speech import (
+    LANGUAGE_HEADER,
+    VOICE_HEADER,
+    AudioChunk,
+    SpeechEngineInfo,
+    SpeechRequest,
+)
+from services.contract.video import AvatarInfo, LipSyncEngineInfo, LipSyncParams
+
+_CONNECT_TIMEOUT_S = 5.0
+_SILENCE_TIMEOUT_S = 120.0
+_AVATARS = TypeAdapter(list[AvatarInfo])
+
+
+@dataclass(frozen=True)
+class SpeechAnswer:
+    """What the tts service made of a request, and its sound as it comes."""
+
+    language: str
+    voice: str
+    chunks: AsyncIterator[AudioChunk]
+
+
+class _ServiceClient:
+    """One service over HTTP; its problems become errors of ours."""
+
+    def __init__(self, name: str, base_url: str) -> None:
+        self._name = name
+        timeout = httpx.Timeout(_SILENCE_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout, limits=limits, trust_env=False)
+
+    async def check_ready(self) -> None:
+        """Return when the service is ready; raise `Unavailable` otherwise."""
+        try:
+            answer = await self._http.get("/health/ready")
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+        if answer.status_code != 200:
+            raise Unavailable(
+                f"The {self._name} service is not ready: {answer.json().get('reason', 'no reason given')}"
+            )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    @asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send `request` and give its answer, unread; raises the service's problem."""
+        request.headers[REQUEST_ID_HEADER] = request_id.get()
+        try:
+            answer = await self._http.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+        try:
+            if answer.is_error:
+                await answer.aread()
+                raise self._problem(answer)
+            yield answer
+        except httpx.TransportError as error:
+            raise EngineFailed(f"The {self._name} service broke off in the middle; try again.") from error
+        finally:
+            await answer.aclose()
+
+    async def _read(self, request: httpx.Request) -> httpx.Response:
+        async with self._answer(request) as answer:
+            await answer.aread()
+            return answer
+
+    async def _get(self, path: str) -> bytes:
+        return (await self._read(self._http.build_request("GET", path))).content
+
+    def _away(self, error: httpx.TransportError) -> Unavailable:
+        return Unavailable(
+            f"The {self._name} service at {self._http.base_url} does not answer ({type(error).__name__}).",
+            retry_after_s=2,
+        )
+
+    def _problem(self, answer: httpx.Response) -> ServiceError:
+        try:
+            problem = Problem.model_validate_json(answer.content)
+        except ValidationError:
+            return EngineFailed(f"The {self._name} service answered {answer.status_code} without saying why.")
+        retry_after = answer.headers.get("Retry-After", "")
+        return RemoteError(problem, int(retry_after) if retry_after.isdigit() else None)
+
+
+class TtsClient(_ServiceClient):
+    """The tts service."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__("tts", base_url)
+
+    async def engine(self) -> SpeechEngineInfo:
+        """Return which engine speaks, and its voices."""
+        return SpeechEngineInfo.model_validate_json(await self._get("/v1/engine"))
+
+    @asynccontextmanager
+    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechAnswer]:
+        """Give the speech of one text as it is made."""
+        body = request.model_dump(mode="json")
+        async with self._answer(self._http.build_request("POST", "/v1/speech", json=body)) as answer:
+            yield SpeechAnswer(answer.headers[LANGUAGE_HEADER], answer.headers[VOICE_HEADER], _chunks(answer))
+
+
+class AvatarClient(_ServiceClient):
+    """The avatar service."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__("avatar", base_url)
+
+    async def engine(self) -> LipSyncEngineInfo:
+        """Return which engine animates."""
+        return LipSyncEngineInfo.model_validate_json(await self._get("/v1/engine"))
+
+    async def avatars(self) -> list[AvatarInfo]:
+        """Return the avatars there are."""
+        return _AVATARS.validate_json(await self._get("/v1/avatars"))
+
+    async def add_avatar(self, picture: bytes, *, name: str = "", keep: bool) -> AvatarInfo:
+        """Make an avatar of a picture: for good under `name`, or only in the service's memory."""
+        params = {"keep": str(keep).lower()} | ({"name": name} if name else {})
+        headers = {"Content-Type": "application/octet-stream"}
+        request = self._http.build_request("POST", "/v1/avatars", params=params, content=picture, headers=headers)
+        return AvatarInfo.model_validate_json((await self._read(request)).content)
+
+    async def portrait(self, name: str) -> tuple[bytes, str]:
+        """Return a small picture of an avatar, and its media type."""
+        answer = await self._read(self._http.build_request("GET", f"/v1/avatars/{quote(name, safe='')}/portrait"))
+        return answer.content, answer.headers["Content-Type"]
+
+    @asynccontextmanager
+    async def lipsync(self, params: LipSyncParams, speech: AudioChunk) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give one segment as it is rendered."""
+        request = self._http.build_request(
+            "POST",
+            "/v1/lipsync",
+            params=params.model_dump(mode="json"),
+            content=encode_speech(speech),
+            headers={"Content-Type": SPEECH_STREAM},
+        )
+        async with self._answer(request) as answer:
+            yield answer.aiter_raw()
+
+
+async def _chunks(answer: httpx.Response) -> AsyncIterator[AudioChunk]:
+    decoder = SpeechDecoder()
+    async for data in answer.aiter_raw():
+        for chunk in decoder.feed(data):
+            yield chunk
+    decoder.finish()

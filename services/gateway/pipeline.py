@@ -1,0 +1,139 @@
+"""The walk: text, sentences, speech, segments, in order.
+
+A segment knows its own place: it is rendered by one stateless request that carries its first frame.
+So while one is rendered the next is already spoken, several can be rendered side by side, and
+streaming and batch are the same walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from fractions import Fraction
+
+from services.chassis.fmp4 import BoxReader
+from services.contract.errors import EngineFailed, InvalidRequest
+from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
+from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
+from services.gateway.ahead import ahead
+from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.sentences import Sentence, split_sentences
+from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, PAUSE_S, lay_out
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is to be said, by whom, and what the film looks like."""
+
+    text: str
+    avatar: str
+    voice: str = ""
+    language: str = AUTO
+    speed: float = 1.0
+    pitch: float = 1.0
+    fps: Fraction = Fraction(25)
+    width: int = 512
+    height: int = 512
+
+
+@dataclass(frozen=True)
+class SentenceSpoken:
+    """Sentence `index` of `total` is spoken and will fill `frames` frames from `first_frame` on."""
+
+    index: int
+    total: int
+    first_frame: int
+    frames: int
+    language: str
+    voice: str
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Bytes of the film, in order: the init box once, then the fragments of sentence `index`."""
+
+    index: int
+    data: bytes
+
+
+FilmEvent = SentenceSpoken | Fragment
+
+
+@dataclass(frozen=True)
+class _Segment:
+    spoken: SentenceSpoken
+    speech: AudioChunk
+
+
+class FilmMaker:
+    """Makes films with the two services."""
+
+    def __init__(
+        self, tts: TtsClient, avatar: AvatarClient, *, look_ahead: int = 2, parallel_segments: int = 1
+    ) -> None:
+        self._tts = tts
+        self._avatar = avatar
+        self._look_ahead = look_ahead
+
+    async def film(self, script: Script) -> AsyncGenerator[FilmEvent, None]:
+        """Yield the film as it is made. Closing the generator stops both services.
+
+        Raises `InvalidRequest` for text without words, and whatever the services refuse.
+        """
+        segments = ahead(self._segments(script), self._look_ahead)
+        async with aclosing(segments):
+            async for segment in segments:
+                yield segment.spoken
+                async for fragment in self._rendered(script, segment):
+                    yield fragment
+
+    async def _segments(self, script: Script) -> AsyncGenerator[_Segment, None]:
+        sentences = split_sentences(script.text, script.language)
+        if not sentences:
+            raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
+        timeline = Timeline(script.fps)
+        frame, language = 0, script.language
+        for index, sentence in enumerate(sentences):
+            speech, language, voice = await self._speak(script, sentence, language)
+            last = index == len(sentences) - 1
+            laid = lay_out(
+                speech,
+                timeline,
+                frame,
+                lead_s=LEAD_S if index else FIRST_LEAD_S,
+                pause_s=LAST_PAUSE_S if last else PAUSE_S[sentence.pause],
+            )
+            frames = timeline.frames_to_hold(frame, laid.samples)
+            yield _Segment(SentenceSpoken(index, len(sentences), frame, frames, language, voice), laid)
+            frame += frames
+
+    async def _speak(self, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, str, str]:
+        """Return the speech, and the language and voice the first sentence settled for all."""
+        request = SpeechRequest(
+            text=sentence.text,
+            voice=script.voice,
+            language=language,
+            speed=script.speed,
+            pitch=script.pitch,
+            sample_rate_hz=FILM_SAMPLE_RATE_HZ,
+        )
+        async with self._tts.speak(request) as answer:
+            return join_chunks([chunk async for chunk in answer.chunks]), answer.language, answer.voice
+
+    async def _rendered(self, script: Script, segment: _Segment) -> AsyncIterator[Fragment]:
+        params = LipSyncParams(
+            avatar=script.avatar,
+            first_frame=segment.spoken.first_frame,
+            fps=script.fps,
+            width=script.width,
+            height=script.height,
+        )
+        boxes = BoxReader()
+        async with self._avatar.lipsync(params, segment.speech) as pieces:
+            async for piece in pieces:
+                wanted = [box.data for box in boxes.feed(piece) if segment.spoken.index == 0 or not box.is_init]
+                if wanted:
+                    yield Fragment(segment.spoken.index, b"".join(wanted))
+        if not boxes.at_boundary:
+            raise EngineFailed("The avatar service broke off in the middle of a fragment; try again.")

@@ -1,0 +1,26 @@
+"""Settings of the gateway, read from the environment with the prefix `GATEWAY_`."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.settings import ServiceSettings
+
+
+class GatewaySettings(ServiceSettings):
+    """Where the other services are, and how much is asked of them at once."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    tts_url: str = Field("http://127.0.0.1:8002", description="Base URL of the tts service.")
+    avatar_url: str = Field("http://127.0.0.1:8001", description="Base URL of the avatar service.")
+    enable_video: bool = Field(
+        True,
+        validation_alias=AliasChoices("GATEWAY_ENABLE_VIDEO", "ENABLE_VIDEO"),
+        description="Off: the video endpoints answer 503 and the avatar service is never asked.",
+    )
+    default_avatar: str = Field("", description="Avatar of requests that name none; empty takes the first there is.")
+    max_text_chars: int = Field(20_000, ge=1, description="Longer texts are answered with 413.")
+    look_ahead: int = Field(2, ge=1, le=64, description="Sentences spoken ahead of the one being rendered.")
