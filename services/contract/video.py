@@ -76,6 +76,7 @@ class AvatarInfo(BaseModel):
     license: str
     width: int
     height: int
+    voice: Literal["female", "male"] | None = Field(None, description="The kind of voice that suits it.")
     warnings: list[str] = Field([], description="What will look less good than it could, in sentences.")
 
 

@@ -1,0 +1,101 @@
+"""Talking heads: finished films, films while they are made, and the avatars to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi.params import Form
+
+from services.chassis.streaming import begin_stream, unless_disconnected
+from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo
+from services.gateway.casting import Casting
+from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.finish import faststart
+from services.gateway.pipeline import FilmMaker, Fragment, Script
+from services.gateway.requests import VideoRequest, read_video_ask
+
+_SCHEMA = {"schema": VideoRequest.model_json_schema()}
+_BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": _SCHEMA, "multipart/form-data": _SCHEMA}}}
+_FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
+
+
+def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: AvatarClient) -> APIRouter:
+    """Return the routes below `/video`."""
+    router = APIRouter(prefix="/video", tags=["video"])
+
+    @router.post("/generate", response_class=Response, responses=_FILM, openapi_extra=_BODY)
+    async def generate(request: Request) -> Response:
+        """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
+        cast = await casting.cast(await read_video_ask(request))
+        fragments = await unless_disconnected(request, _collect(films, cast.script))
+        film = await to_thread.run_sync(faststart, fragments)
+        headers = cast.headers | {"Content-Disposition": 'inline; filename="talkie.mp4"'}
+        return Response(film, media_type=LIPSYNC_MEDIA_TYPE, headers=headers)
+
+    @router.get("/stream", response_class=Response, responses=_FILM)
+    @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=_BODY)
+    async def stream(request: Request) -> Response:
+        """Make a film and answer with a fragmented MP4 that plays while it is still being made."""
+        cast = await casting.cast(await read_video_ask(request))
+        return await begin_stream(request, _fragments(films, cast.script), LIPSYNC_MEDIA_TYPE, cast.headers)
+
+    @router.get("/avatars")
+    async def list_avatars() -> dict[str, list[str]]:
+        """List the avatars by name."""
+        casting.check_video()
+        return {"avatars": [info.name for info in await avatar.avatars()]}
+
+    @router.post("/avatars", status_code=201)
+    async def add_avatar(image: UploadFile, name: str = Form(max_length=100)) -> AvatarInfo:  # type: ignore[assignment]
+        """Keep a picture as an avatar under a name."""
+        casting.check_video()
+        return await avatar.add_avatar(await image.read(), name=name, keep=True)
+
+    @router.get("/avatars/{name}/portrait", response_class=Response)
+    async def portrait(name: str) -> Response:
+        """Return a small picture of an avatar."""
+        casting.check_video()
+        picture, media_type = await avatar.portrait(name)
+        return Response(picture, media_type=media_type, headers={"Cache-Control": "max-age=300"})
+
+    @router.get("/tts_engines")
+    async def tts_engines() -> list[dict[str, Any]]:
+        """List the speech engines with their voices."""
+        engine = await tts.engine()
+        voices = [voice.name for voice in engine.voices]
+        return [{"id": engine.engine, "name": engine.engine, "voices": voices, "default": True, "available": True}]
+
+    @router.get("/status")
+    async def status() -> dict[str, Any]:
+        """Say which engines make the films."""
+        casting.check_video()
+        animator = await avatar.engine()
+        return {
+            "status": "ok",
+            "video_engine": animator.engine,
+            "tts_engine": (await tts.engine()).engine,
+            "available_avatars": animator.avatars,
+        }
+
+    return router
+
+
+async def _fragments(films: FilmMaker, script: Script) -> AsyncGenerator[bytes, None]:
+    film = films.film(script)
+    try:
+        async for event in film:
+            if isinstance(event, Fragment):
+                yield event.data
+    finally:
+        await film.aclose()
+
+
+async def _collect(films: FilmMaker, script: Script) -> bytes:
+    fragments = _fragments(films, script)
+    try:
+        return b"".join([fragment async for fragment in fragments])
+    finally:
+        await fragments.aclose()
