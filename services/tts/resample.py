@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
+import soxr
 
 from services.contract.speech import AudioChunk, Mark
 

@@ -38,6 +38,7 @@ class SpeechAssembler:
 
     def finish(self) -> AudioChunk | None:
         """Return the rest, or None when nothing was ever heard."""
+        self._marks += self._marker.finish()
         last = self._finisher.push(self._tempo.finish())
         sound = np.concatenate([last, self._finisher.finish()])
         self._sent_samples += len(sound)

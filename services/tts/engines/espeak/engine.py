@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
 from services.tts.engine import Utterance
 from services.tts.engines.espeak.assemble import SpeechAssembler
 from services.tts.engines.espeak.detect import LanguageDetector
+from services.tts.engines.espeak.japanese import JapaneseReader
 from services.tts.engines.espeak.languages import Languages
 from services.tts.engines.espeak.process import Worker
 from services.tts.engines.espeak.text import check_script, speakable
@@ -68,7 +70,7 @@ class EspeakEngine:
         style = self._voices.style(utterance.voice)
         delivery = delivery_of(utterance, style)
         voice = "+".join(part for part in (self._languages.voice_file(utterance.language), style.variant) if part)
-        order = Order(utterance.text, voice, delivery.rate_wpm, delivery.pitch, delivery.pitch_range)
+        order = Order(self._spoken_text(utterance), voice, delivery.rate_wpm, delivery.pitch, delivery.pitch_range)
         speech = SpeechAssembler(order.text, self.sample_rate_hz, delivery.tempo, style.filters)
         with self._worker() as worker, closing(worker.speak(order)) as pieces:
             for events, pcm in pieces:
@@ -90,6 +92,13 @@ class EspeakEngine:
         self._max_idle = 0
         while self._idle:
             self._idle.pop().close()
+
+    @cached_property
+    def _japanese(self) -> JapaneseReader:
+        return JapaneseReader()
+
+    def _spoken_text(self, utterance: Utterance) -> str:
+        return self._japanese.pronounced(utterance.text) if utterance.language == "ja" else utterance.text
 
     @contextmanager
     def _worker(self) -> Iterator[Worker]:

@@ -19,6 +19,7 @@ LEAD_S, TAIL_S = 0.03, 0.15
 
 _LOUDNESS_LUFS = -16.0
 _LISTEN_S = 8.0
+_LEVELLING_ROUNDS = 3
 _FADE_S = 0.005
 _LIMITER: FilterSpec = ("alimiter", "limit=0.85:level=0:attack=3:release=40:latency=1")
 
@@ -65,8 +66,20 @@ class Finisher:
         sound = np.concatenate(self._held)
         self._held.clear()
         if self._gain is None:
-            loudness_lufs = integrated_loudness_lufs(sound, self._rate)
-            self._gain = float(10 ** ((_LOUDNESS_LUFS - loudness_lufs) / 20)) if np.isfinite(loudness_lufs) else 1.0
+            self._gain = self._gain_for(sound)
             fade = min(len(sound), len(self._fade_in))
             sound[:fade] *= self._fade_in[:fade]
-        return sound * np.float32(self._gain)
+        levelled: Sound = sound * np.float32(self._gain)
+        return levelled
+
+    def _gain_for(self, sound: Sound) -> float:
+        """Return the gain that brings `sound` to the wanted loudness after the limiter has taken its part."""
+        gain_db = 0.0
+        for _ in range(_LEVELLING_ROUNDS):
+            limiter = FilterChain(self._rate, [_LIMITER])
+            louder = limiter.push(sound * np.float32(10 ** (gain_db / 20)))
+            loudness_lufs = integrated_loudness_lufs(np.concatenate([louder, limiter.finish()]), self._rate)
+            if not np.isfinite(loudness_lufs):
+                return 1.0
+            gain_db += _LOUDNESS_LUFS - loudness_lufs
+        return float(10 ** (gain_db / 20))

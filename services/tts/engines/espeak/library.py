@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import espeakng_loader  # type: ignore[import-untyped]
+import espeakng_loader
 
 from services.tts.engines.espeak.wire import Event, Order
 
