@@ -141,6 +141,10 @@ class AvatarClient(_ServiceClient):
         request = self._http.build_request("POST", "/v1/avatars", params=params, content=picture, headers=headers)
         return AvatarInfo.model_validate_json((await self._read(request)).content)
 
+    async def remove_avatar(self, name: str) -> None:
+        """Remove an avatar that was added."""
+        await self._read(self._http.build_request("DELETE", f"/v1/avatars/{quote(name, safe='')}"))
+
     async def portrait(self, name: str) -> tuple[bytes, str]:
         """Return a small picture of an avatar, and its media type."""
         answer = await self._read(self._http.build_request("GET", f"/v1/avatars/{quote(name, safe='')}/portrait"))

@@ -1,0 +1,1 @@
+"""The command line: say, up, doctor, avatar, voices. Each command imports what it needs when it runs."""

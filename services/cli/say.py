@@ -1,0 +1,124 @@
+"""`talkie say`: the inner services on loopback, one walk through them, one file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.chassis.logs import configure_logging
+from services.chassis.problems import invalid_request_of
+from services.contract.errors import InvalidRequest
+from services.gateway.casting import Casting
+from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.finish import faststart
+from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
+from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.settings import GatewaySettings
+from services.stack import engine_services
+
+
+@dataclass(frozen=True)
+class SayOptions:
+    """What the command was given; the request checks it."""
+
+    text: str
+    out: Path
+    avatar: str
+    voice: str
+    language: str
+    size: str
+    fps: str
+    speed: float
+    pitch: float
+
+    def request(self) -> VideoRequest:
+        """Return the options as the API's own request, or raise `InvalidRequest`."""
+        names = ("text", "avatar", "voice", "language", "size", "fps", "speed", "pitch")
+        try:
+            return VideoRequest.model_validate({name: getattr(self, name) for name in names})
+        except ValidationError as error:
+            raise invalid_request_of(error.errors()) from error
+
+
+@dataclass
+class _Film:
+    """A film as it grows."""
+
+    script: Script
+    fragments: list[bytes] = field(default_factory=list)
+    frames: int = 0
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.frames / self.script.fps)
+
+
+async def make_film(options: SayOptions, console: Console) -> None:
+    """Make the film and write it, showing the stages; end with what was made and how fast."""
+    configure_logging("WARNING")
+    request = options.request()
+    _check_folder(options.out)
+    started = time.perf_counter()
+    with _progress(console) as progress:
+        bar = progress.add_task("starting", total=None)
+        async with engine_services() as urls:
+            tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
+            try:
+                cast = await Casting(GatewaySettings(), tts, avatar).cast(VideoAsk(request))
+                film = await _shoot(FilmMaker(tts, avatar), cast.script, progress, bar)
+            finally:
+                await asyncio.gather(tts.aclose(), avatar.aclose())
+        progress.update(bar, description="finishing")
+        _write(options.out, faststart(b"".join(film.fragments)))
+    console.print(_summary(options.out, film, time.perf_counter() - started))
+
+
+async def _shoot(films: FilmMaker, script: Script, progress: Progress, bar: TaskID) -> _Film:
+    film = _Film(script)
+    async for event in films.film(script):
+        if isinstance(event, Fragment):
+            film.fragments.append(event.data)
+        elif isinstance(event, SentenceSpoken):
+            film.frames = event.first_frame + event.frames
+            stage = f"rendering sentence {event.index + 1} of {event.total}"
+            progress.update(bar, description=stage, total=event.total, completed=event.index)
+    return film
+
+
+def _progress(console: Console) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True)
+
+
+def _check_folder(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise InvalidRequest(f"--out: there is no folder {out.parent}; make it first.")
+    if out.is_dir():
+        raise InvalidRequest(f"--out: {out} is a folder; name a file in it.")
+
+
+def _write(out: Path, film: bytes) -> None:
+    """Write whole or not at all."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        part.write_bytes(film)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _summary(out: Path, film: _Film, taken_s: float) -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_row("file", str(out))
+    table.add_row("duration", f"{film.duration_s:.2f} s")
+    table.add_row("resolution", f"{film.script.width}x{film.script.height} at {float(film.script.fps):.5g} fps")
+    table.add_row("time taken", f"{taken_s:.2f} s")
+    table.add_row("real-time factor", f"{taken_s / film.duration_s:.2f} (below 1 is faster than real time)")
+    return table

@@ -1,0 +1,61 @@
+"""The whole product in one process: three real servers on loopback, the same REST code as on many machines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from services.avatar.app import create_app as create_avatar
+from services.avatar.settings import AvatarSettings
+from services.chassis.server import serve, until_signal
+from services.gateway.app import create_app as create_gateway
+from services.gateway.settings import GatewaySettings
+from services.tts.app import create_app as create_tts
+from services.tts.settings import TtsSettings
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where the two inner services listen."""
+
+    tts_url: str
+    avatar_url: str
+
+
+@asynccontextmanager
+async def engine_services() -> AsyncIterator[Engines]:
+    """Serve tts and avatar on free loopback ports until the block ends."""
+    tts, avatar = TtsSettings(host=_LOOPBACK, port=0), AvatarSettings(host=_LOOPBACK, port=0)
+    async with AsyncExitStack() as servers:
+        tts_url, avatar_url = await asyncio.gather(
+            servers.enter_async_context(serve(create_tts(tts), tts)),
+            servers.enter_async_context(serve(create_avatar(avatar), avatar)),
+        )
+        yield Engines(tts_url, avatar_url)
+
+
+@asynccontextmanager
+async def embedded_stack(settings: GatewaySettings) -> AsyncIterator[str]:
+    """Serve everything until the block ends, the gateway where `settings` say, and yield its URL.
+
+    The gateway stops first, so that work in flight still finds the services it needs.
+    """
+    async with engine_services() as engines:
+        urls = {"tts_url": engines.tts_url, "avatar_url": engines.avatar_url}
+        settings = settings.model_copy(update=urls)
+        async with serve(create_gateway(settings), settings) as url:
+            yield url
+
+
+async def run_until_signal(settings: GatewaySettings) -> None:
+    """Serve everything until SIGINT or SIGTERM, then finish what is in flight."""
+    async with embedded_stack(settings) as url:
+        _log.info("Talkie is at %s", url)
+        await until_signal()
