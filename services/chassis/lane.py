@@ -51,9 +51,10 @@ class EngineLane:
         await self._enter()
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        items = start()
+        items: Generator[T, None, None] | None = None
         step: asyncio.Future[T] | None = None
         try:
+            items = start()
             while True:
                 step = loop.run_in_executor(self._threads, partial(context.run, next, items, _END))
                 item = await asyncio.shield(step)
@@ -85,11 +86,12 @@ class EngineLane:
             self._waiting -= 1
         self._busy += 1
 
-    async def _retire(self, step: asyncio.Future[T] | None, items: Generator[T, None, None]) -> None:
+    async def _retire(self, step: asyncio.Future[T] | None, items: Generator[T, None, None] | None) -> None:
         try:
             if step is not None:
                 await asyncio.wait([step])
-            await asyncio.get_running_loop().run_in_executor(self._threads, items.close)
+            if items is not None:
+                await asyncio.get_running_loop().run_in_executor(self._threads, items.close)
         finally:
             self._busy -= 1
             self._free.release()

@@ -21,11 +21,17 @@ T = TypeVar("T")
 
 
 class Stream(StreamingResponse):
-    """A streaming answer whose source is closed as soon as the client has left."""
+    """A streaming answer of `first` and `rest`, which is closed as soon as the client has left."""
+
+    def __init__(
+        self, first: bytes, rest: AsyncIterator[bytes], media_type: str, headers: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(_rejoin(first, rest), media_type=media_type, headers=headers)
+        self._rest: Any = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        source: Any = self.body_iterator
-        async with aclosing(source):
+        # The body's own generator may never be started, so that only this closes what it reads from.
+        async with aclosing(self._rest):
             try:
                 await super().__call__(scope, receive, send)
             except ServiceError as error:
@@ -41,8 +47,13 @@ async def begin_stream(
     An error before the first byte is therefore an ordinary problem answer; a later one breaks the
     connection, so that a cut stream is never taken for a whole one.
     """
-    first = await unless_disconnected(request, _first(source))
-    return Stream(_rejoin(first, source), media_type=media_type, headers=headers)
+    closable: Any = source
+    try:
+        first = await unless_disconnected(request, _first(source))
+    except BaseException:  # cancellation too: the client may leave in the very moment the first piece is there
+        await closable.aclose()
+        raise
+    return Stream(first, source, media_type, headers)
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -73,8 +84,6 @@ async def _first(source: AsyncIterator[bytes]) -> bytes:
 
 
 async def _rejoin(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    source: Any = rest
-    async with aclosing(source):
-        yield first
-        async for piece in rest:
-            yield piece
+    yield first
+    async for piece in rest:
+        yield piece
