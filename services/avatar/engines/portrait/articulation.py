@@ -68,7 +68,7 @@ def articulate(phones: Sequence[Phone], instants: Instants) -> Articulation:
     for group in breath_groups(phones):
         inside = slice(*np.searchsorted(times_s, (group[0].start_s - PAUSE_REACH_S, group[-1].end_s + PAUSE_REACH_S)))
         times = times_s[inside]
-        gate = _gate(times, group[0].start_s, group[-1].end_s)
+        gate = pause_gate(times, group[0].start_s, group[-1].end_s)
         result.presence[inside] = gate
         result.weights[inside] = _blend(group, times) * gate[:, None]
         result.closed[inside] = _contacts(group, times, lambda phone: phone.viseme.closes)
@@ -76,7 +76,8 @@ def articulate(phones: Sequence[Phone], instants: Instants) -> Articulation:
     return result
 
 
-def _gate(times_s: Floats, start_s: float, end_s: float) -> Floats:
+def pause_gate(times_s: Floats, start_s: float, end_s: float) -> Floats:
+    """Return 1 inside speech that lasts from `start_s` to `end_s`, fading to 0 within PAUSE_REACH_S outside."""
     opening = smoothstep((times_s - start_s + PAUSE_REACH_S) / (1.6 * PAUSE_REACH_S))
     closing = smoothstep((end_s + PAUSE_REACH_S - times_s) / (1.8 * PAUSE_REACH_S))
     return opening * closing

@@ -13,6 +13,9 @@ from services.avatar.engines.portrait.phonemes import Phone
 _NOD_S = 0.24
 """Half the length of a nod; one syllable's nod runs into the next one's."""
 
+_SYLLABLE_S, _STRESSED_DB = 0.13, -20.0
+"""A peak of loudness stands alone for this long either way, and is this loud in speech levelled at -16 LUFS."""
+
 _CALM_S = 0.3
 """Nods fade in and out over this time at the edges of speech."""
 
@@ -20,6 +23,17 @@ _CALM_S = 0.3
 def stressed_times_s(phones: Sequence[Phone]) -> Floats:
     """Return when the stressed syllables of `phones` are loudest."""
     return np.array([0.6 * phone.start_s + 0.4 * phone.end_s for phone in phones if phone.stressed])
+
+
+def loudest_times_s(level: Floats, instants: Instants) -> Floats:
+    """Return when syllables are loudest, from the loudness `level` [steps] in dB: peaks of a smoothed curve."""
+    reach = round(_SYLLABLE_S / instants.step_s)
+    fade = np.hanning(reach + 2)[1:-1]
+    smooth = np.convolve(np.pad(level, reach, mode="edge"), fade / fade.sum(), "same")
+    around = np.lib.stride_tricks.sliding_window_view(smooth, 2 * reach + 1)
+    peak = (around.argmax(axis=1) == reach) & (smooth[reach : len(level) + reach] > _STRESSED_DB)
+    times_s: Floats = instants.times_s()[peak]
+    return times_s
 
 
 def emphasis(beats_s: Floats, presence: Floats, instants: Instants, seed: int) -> Floats:

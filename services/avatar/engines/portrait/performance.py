@@ -8,7 +8,7 @@ import numpy as np
 
 from services.avatar.engines.portrait.acoustics import level_db, listen
 from services.avatar.engines.portrait.articulation import Articulation, articulate
-from services.avatar.engines.portrait.beats import emphasis, stressed_times_s
+from services.avatar.engines.portrait.beats import emphasis, loudest_times_s, stressed_times_s
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES, Expression, HeadPose, MouthTrack
 from services.avatar.engines.portrait.idle import Idle, idle
 from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
@@ -44,12 +44,11 @@ def perform(speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int) -
 def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats]:
     """Return the articulation, and when its stressed syllables are heard."""
     phones = Phonemes().phones(speech.marks)
-    if not phones:
-        return listen(speech, instants), np.zeros(0)
-    articulation = articulate(phones, instants)
-    loudness = smoothstep((level_db(speech, instants) - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
+    level = level_db(speech, instants)
+    articulation = articulate(phones, instants) if phones else listen(speech, instants)
+    loudness = smoothstep((level - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
     articulation.weights[:, _JAW] *= 0.62 + 0.42 * loudness
-    return articulation, stressed_times_s(phones)
+    return articulation, stressed_times_s(phones) if phones else loudest_times_s(level, instants)
 
 
 def _smiling(mouths: MouthTrack, resting: Idle) -> MouthTrack:

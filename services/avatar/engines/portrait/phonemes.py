@@ -21,8 +21,8 @@ LONGEST_CLOSURE_S = 0.16
 """A shorter silence inside speech is the closure of a stop or a hesitation; a longer one is a pause."""
 
 _VOICELESS_STOPS = "ptkcqʈ"
-_STOP_S, _LONGEST_BORROWED_S = 0.1, 0.055
-"""espeak-ng marks a voiceless stop at its burst; the 50 to 60 ms of closure count to the sound before."""
+_BURST_S, _CLOSURE_S = 0.065, 0.055
+"""espeak-ng marks a voiceless stop at its burst; its closure counts to the sound before."""
 
 # Openness, frontness and lip rounding of the vowels, 0 to 1.
 _VOWELS = {
@@ -149,7 +149,7 @@ def _with_closure(phone: Phone, start_s: float) -> Phone:
 
 def _lend_closure(before: Phone, stop: Phone) -> tuple[Phone, Phone]:
     """Return both with the boundary moved to where the closure of a voiceless `stop` begins."""
-    missing_s = _STOP_S - (stop.end_s - stop.start_s)
-    borrowed_s = min(missing_s, _LONGEST_BORROWED_S, (before.end_s - before.start_s) / 2)
-    boundary_s = stop.start_s - max(borrowed_s, 0.0)
+    if stop.end_s - stop.start_s > _BURST_S:
+        return before, stop
+    boundary_s = stop.start_s - min(_CLOSURE_S, (before.end_s - before.start_s) / 2)
     return replace(before, end_s=boundary_s), replace(stop, start_s=boundary_s)
