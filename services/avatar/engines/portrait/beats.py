@@ -16,7 +16,7 @@ _NOD_S = 0.24
 _SYLLABLE_S, _STRESSED_DB = 0.13, -20.0
 """A peak of loudness stands alone for this long either way, and is this loud in speech levelled at -16 LUFS."""
 
-_CALM_S = 0.3
+_CALM_S = 0.14
 """Nods fade in and out over this time at the edges of speech."""
 
 
@@ -47,7 +47,7 @@ def emphasis(beats_s: Floats, presence: Floats, instants: Instants, seed: int) -
     answer = np.zeros(instants.frames)
     offset_s = film_s[0] - times_s[0] if instants.frames else 0.0
     strength = uniform(np.round((beats_s + offset_s) * 20).astype(np.int64), seed, "nod")
-    for beat_s, force in zip(beats_s, np.clip(1.6 * strength - 0.6, 0, 1), strict=True):
+    for beat_s, force in zip(beats_s, np.clip(1.4 * strength - 0.3, 0, 1), strict=True):
         near = slice(*np.searchsorted(times_s, (beat_s - _NOD_S, beat_s + _NOD_S)))
         bump = (1 + np.cos(np.pi * (times_s[near] - beat_s) / _NOD_S)) / 2
         answer[near] = np.maximum(answer[near], force * bump)
