@@ -146,7 +146,11 @@ def test_silence_is_a_closed_mouth_in_a_living_face(engine: EspeakEngine, marked
 
 
 def test_the_head_answers_stress_and_rests_in_pauses(engine: EspeakEngine) -> None:
-    speech = with_silence(say(engine, "Absolutely everybody remembered the wonderful birthday party."), 22_050, 1.0)
+    speech = with_silence(
+        say(engine, "Absolutely everybody remembered the wonderful birthday party, and nobody ever wanted to go home."),
+        22_050,
+        1.0,
+    )
     silent = replace(speech, pcm=bytes(len(speech.pcm)), marks=())
     for marks in (speech.marks, ()):
         spoken = everything(perform(replace(speech, marks=marks), 0, Fraction(25), seed=1))

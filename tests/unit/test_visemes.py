@@ -10,8 +10,8 @@ from services.avatar.engines.portrait.phonemes import Phonemes, breath_groups
 from services.contract.speech import Mark
 
 ESPEAK_PHONEMES = {
-    "en": "b d dʒ eɪ eə f h i iə iː j k l m n n̩ oʊ p s t tʃ uː v w z æ ð ŋ ɐ ɑː ɑːɹ ɒ ɔ ɔɪ ɔː ɔːɹ ə əl əʊ ɚ ɛ ɛɹ ɜː ɡ ɪ "
-    "ɪɹ ɹ ɾ ʃ ʊ ʊə ʊɹ ʌ ʒ ʔ θ ᵻ aɪ aɪə aɪɚ aʊ",
+    "en": "b d dʒ eɪ eə f h i iə iː j k l m n n̩ oʊ p s t tʃ uː v w z æ ð ŋ ɐ ɑː ɑːɹ ɒ ɔ ɔɪ ɔː ɔːɹ ə əl əʊ ɚ ɛ ɛɹ ɜː ɡ "
+    "ɪ ɪɹ ɹ ɾ ʃ ʊ ʊə ʊɹ ʌ ʒ ʔ θ ᵻ aɪ aɪə aɪɚ aʊ",
     "de": "a aɪ aʊ b d eː f h iː j k l m n oː p pf r s t ts uː v x yː z ç øː œ ŋ ɑ ɑː ɔ ɔø ə ɛ ɜ ɡ ɪ ɾ ʃ ʊ ʏ ʒ",
     "fr": "a b d e e- f i j k l m n o p s t u v w y z ø ŋ œ œ̃ ɑ̃ ɑː ɔ ɔ̃ ə ə- ɛ ɛ̃ ɡ ɪ ɲ ʁ ʃ ʒ",
     "es": "a b d e f i j k l m n o oɪ p r s t tʃ u w x ð ŋ ɛ ɡ ɣ ɲ ɾ ʎ ʝ β θ",
@@ -20,7 +20,8 @@ ESPEAK_PHONEMES = {
     "ru": "a b d dʲ e f i j ja ju k m mʲ n o p r s sʲ t tʃʲ tʲ ts u v x y z ɑ ɕ ɛ ɡ ɪ ɭ ɵ ʃ ʌ ʑ ʒ",
     "ja": "b d dʑ e̞ h i k m n o̞ p s t tɕ ts w ä ŋ ɕ ɡ ɯᵝ ɴ ɸ ɽ",
     "ko": "b d e h i j k k- kh l m n o p p- ph q q- s s- t t- tɕ u w ŋ ɐ ɛ ɡ ɫ ɯ ʌ",
-    "zh": "f i i. i̪ iɛ j k l m n o o- onɡ p ph s s. t th ts ts. ts.h tsh tɕ tɕh u uei uo uə w y yæ yɛ ŋ ɑ ɑu ɕ ə ər ɜ ʐ χ",
+    "zh": "f i i. i̪ iɛ j k l m n o o- onɡ p ph s s. t th ts ts. ts.h tsh tɕ tɕh u uei uo uə w y yæ "
+    "yɛ ŋ ɑ ɑu ɕ ə ər ɜ ʐ χ",
 }
 """What espeak-ng 1.52 says in texts of ten languages."""
 
