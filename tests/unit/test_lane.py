@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import aclosing
 
 import pytest
@@ -41,9 +41,12 @@ async def collect(lane: EngineLane, engine: Recorder, last: int) -> list[int]:
     return [number async for number in lane.stream(lambda: engine.count(last))]
 
 
-async def until_idle(lane: EngineLane) -> None:
-    while lane.busy:
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
         await asyncio.sleep(0.001)
+    raise AssertionError("it never came true")
 
 
 def test_a_lane_runs_one_generator_at_a_time_and_each_to_its_end() -> None:
@@ -52,7 +55,7 @@ def test_a_lane_runs_one_generator_at_a_time_and_each_to_its_end() -> None:
         results = await asyncio.gather(*(collect(lane, engine, 20) for _ in range(5)))
         assert results == [list(range(20))] * 5
         assert engine.most_running == 1
-        await until_idle(lane)
+        await until(lambda: not lane.busy)
         await lane.aclose()
 
     asyncio.run(run())
@@ -63,8 +66,7 @@ def test_slots_run_side_by_side() -> None:
         lane, engine = EngineLane("test", slots=3), Recorder()
         engine.pause.clear()
         readers = [asyncio.create_task(collect(lane, engine, 2)) for _ in range(5)]
-        while engine.running < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.running == 3)
         assert (lane.busy, lane.waiting) == (3, 2)
         engine.pause.set()
         assert await asyncio.gather(*readers) == [[0, 1]] * 5
@@ -79,8 +81,7 @@ def test_a_full_waiting_room_is_refused_before_any_work() -> None:
         lane, engine = EngineLane("test", max_waiting=1, retry_after_s=7), Recorder()
         engine.pause.clear()
         readers = [asyncio.create_task(collect(lane, engine, 1)) for _ in range(2)]
-        while not (lane.busy and lane.waiting):
-            await asyncio.sleep(0.001)
+        await until(lambda: lane.busy and lane.waiting)
         with pytest.raises(AtCapacity) as refusal:
             await collect(lane, engine, 1)
         assert refusal.value.retry_after_s == 7
@@ -97,7 +98,7 @@ def test_a_reader_that_stops_closes_the_generator() -> None:
         lane, engine = EngineLane("test"), Recorder()
         async with aclosing(lane.stream(lambda: engine.count(1_000))) as numbers:
             assert await anext(numbers) == 0
-        await until_idle(lane)
+        await until(lambda: not lane.busy)
         assert (engine.made, engine.closed) == (1, 1)
         await lane.aclose()
 
@@ -109,14 +110,13 @@ def test_a_cancelled_reader_ends_the_generator_at_its_next_yield() -> None:
         lane, engine = EngineLane("test"), Recorder()
         engine.pause.clear()
         reader = asyncio.create_task(collect(lane, engine, 1_000))
-        while not engine.running:
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.running)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reader
         assert lane.busy == 1  # the engine is still inside its step, and nobody else may use it
         engine.pause.set()
-        await until_idle(lane)
+        await until(lambda: not lane.busy)
         assert (engine.made, engine.closed) == (1, 1)
         assert await collect(lane, engine, 2) == [0, 1]
         await lane.aclose()
@@ -130,8 +130,7 @@ def test_a_reader_that_gives_up_waiting_leaves_the_queue() -> None:
         engine.pause.clear()
         first = asyncio.create_task(collect(lane, engine, 1))
         second = asyncio.create_task(collect(lane, engine, 1))
-        while not lane.waiting:
-            await asyncio.sleep(0.001)
+        await until(lambda: lane.waiting)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
@@ -173,7 +172,7 @@ def test_an_engine_that_cannot_start_frees_the_lane() -> None:
             with pytest.raises(EngineFailed):
                 async for _ in lane.stream(broken):
                     pass
-        await until_idle(lane)
+        await until(lambda: not lane.busy)
         await lane.aclose()
 
     asyncio.run(run())

@@ -10,18 +10,20 @@ from services.contract.speech import AudioChunk, Mark
 from services.tts.engines.espeak.filters import FilterChain, FilterSpec, Sound
 from services.tts.engines.espeak.finish import Finisher
 from services.tts.engines.espeak.marks import MarkMaker
+from services.tts.engines.espeak.voices import Delivery
 from services.tts.engines.espeak.wire import Event
 
 _FULL_SCALE = 32767
+_SLOWEST_STAGE = 0.5
 
 
 class SpeechAssembler:
-    """Assembles one utterance. `tempo` stretches time (2 is twice as fast), `filters` colour the voice."""
+    """Assembles one utterance: does what the library could not do for `delivery`, and colours it with `filters`."""
 
-    def __init__(self, text: str, sample_rate_hz: int, tempo: float, filters: Sequence[FilterSpec]) -> None:
+    def __init__(self, text: str, sample_rate_hz: int, delivery: Delivery, filters: Sequence[FilterSpec]) -> None:
         self._rate = sample_rate_hz
-        self._marker = MarkMaker(text, 1 / (sample_rate_hz * tempo))
-        self._tempo = FilterChain(sample_rate_hz, _stretching(tempo))
+        self._marker = MarkMaker(text, 1 / (sample_rate_hz * delivery.tempo))
+        self._bender = FilterChain(sample_rate_hz, _bending(delivery, sample_rate_hz))
         self._finisher = Finisher(sample_rate_hz, filters)
         self._marks: list[Mark] = []
         self._sent_samples = 0
@@ -30,7 +32,7 @@ class SpeechAssembler:
         """Take the worker's next chunk and return what is finished, or None."""
         self._marks += self._marker.push(events)
         raw = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
-        sound = self._finisher.push(self._tempo.push(raw))
+        sound = self._finisher.push(self._bender.push(raw))
         if not len(sound):
             return None
         self._sent_samples += len(sound)
@@ -39,7 +41,7 @@ class SpeechAssembler:
     def finish(self) -> AudioChunk | None:
         """Return the rest, or None when nothing was ever heard."""
         self._marks += self._marker.finish()
-        last = self._finisher.push(self._tempo.finish())
+        last = self._finisher.push(self._bender.finish())
         sound = np.concatenate([last, self._finisher.finish()])
         self._sent_samples += len(sound)
         if not self._sent_samples:
@@ -65,9 +67,13 @@ class SpeechAssembler:
         return AudioChunk(pcm=samples.tobytes(), sample_rate_hz=self._rate, marks=tuple(marks))
 
 
-def _stretching(tempo: float) -> list[FilterSpec]:
-    """Return the filters that make sound `tempo` times as fast; one alone reaches down to 0.5."""
-    if tempo == 1:
-        return []
-    stages = 1 if tempo >= 0.5 else 2
-    return [("atempo", f"{tempo ** (1 / stages):.6f}")] * stages
+def _bending(delivery: Delivery, sample_rate_hz: int) -> list[FilterSpec]:
+    """Return the filters that shift the pitch and stretch the time, if there is anything to do."""
+    filters: list[FilterSpec] = []
+    if delivery.shift != 1:
+        filters += [("asetrate", f"{sample_rate_hz * delivery.shift:.0f}"), ("aresample", f"{sample_rate_hz}")]
+    tempo = delivery.tempo / delivery.shift
+    if tempo != 1:
+        stages = 1 if tempo >= _SLOWEST_STAGE else 2
+        filters += [("atempo", f"{tempo ** (1 / stages):.6f}")] * stages
+    return filters

@@ -71,7 +71,7 @@ class EspeakEngine:
         delivery = delivery_of(utterance, style)
         voice = "+".join(part for part in (self._languages.voice_file(utterance.language), style.variant) if part)
         order = Order(self._spoken_text(utterance), voice, delivery.rate_wpm, delivery.pitch, delivery.pitch_range)
-        speech = SpeechAssembler(order.text, self.sample_rate_hz, delivery.tempo, style.filters)
+        speech = SpeechAssembler(order.text, self.sample_rate_hz, delivery, style.filters)
         with self._worker() as worker, closing(worker.speak(order)) as pieces:
             for events, pcm in pieces:
                 chunk = speech.push(events, pcm)

@@ -23,6 +23,9 @@ _OWN_TAGS = {
 }
 """BCP 47 tags of the voices that espeak-ng tags in its own way."""
 
+_WITHOUT_DICTIONARY = ("fo", "kaa", "xex")
+"""Listed by the library, which comes without what it needs to speak them."""
+
 _ALIASES = {
     "bokmål": "nb",
     "burmese": "my",
@@ -60,6 +63,8 @@ class Languages:
         self._files: dict[str, str] = {}
         self._names: dict[str, str] = {}
         for own_tag, name, file in voices:
+            if own_tag in _WITHOUT_DICTIONARY:
+                continue
             tag = _OWN_TAGS.get(own_tag) or _in_canonical_case(own_tag)
             self._files.setdefault(tag, file)
             self._names.setdefault(name.strip().lower(), tag)

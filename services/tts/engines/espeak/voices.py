@@ -60,28 +60,46 @@ USUAL_RATE_WPM = 160
 RATES_WPM = {"de": 155, "en": 165, "es": 155, "it": 155, "ko": 165, "ru": 150, "zh": 190}
 """Pace at speed 1 by language, on the calm side of the syllable rates of natural speech."""
 
-_MIN_WPM, _MAX_WPM = 80, 449
+_WPM_LIMITS = (80.0, 449.0)
 """What espeak-ng can do by itself, and with marks that stay exact."""
+
+_PITCH_LIMITS = (0.6, 1.65)
+_STEPS_PER_OCTAVE = 64
+"""Measured: pitch 0, 50 and 99 speak at 0.6, 1 and 1.65 times the voice's own pitch."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Pace and melody in espeak-ng's units; what pace it cannot do is left to `tempo`, a stretch of time."""
+    """Pace and melody in espeak-ng's units, and what is left to do on the finished sound.
+
+    `tempo` is a factor on the pace, `shift` one on the pitch, which moves the timbre too.
+    """
 
     rate_wpm: int
-    tempo: float
     pitch: int
     pitch_range: int
+    tempo: float
+    shift: float
 
 
 def delivery_of(utterance: Utterance, style: Style) -> Delivery:
     """Return how `utterance` is to be spoken in `style`."""
-    wanted_wpm = RATES_WPM.get(utterance.language.split("-")[0], USUAL_RATE_WPM) * utterance.speed
-    rate_wpm = round(min(max(wanted_wpm, _MIN_WPM), _MAX_WPM))
-    octaves = math.log2(utterance.pitch * style.pitch)
-    pitch = round(min(max(50 + 50 * octaves, 0), 99))  # 0, 50 and 100 are half, once and twice the voice's own pitch
-    tempo = 1.0 if _MIN_WPM <= wanted_wpm <= _MAX_WPM else wanted_wpm / rate_wpm
-    return Delivery(rate_wpm, tempo, pitch, style.pitch_range)
+    usual_wpm = RATES_WPM.get(utterance.language.split("-")[0], USUAL_RATE_WPM)
+    rate_wpm, tempo = _within(usual_wpm * utterance.speed, _WPM_LIMITS)
+    pitch, shift = _within(style.pitch * utterance.pitch, _PITCH_LIMITS)
+    return Delivery(
+        rate_wpm=round(rate_wpm),
+        pitch=min(max(round(50 + _STEPS_PER_OCTAVE * math.log2(pitch)), 0), 99),
+        pitch_range=min(round(style.pitch_range * pitch), 99),
+        tempo=tempo,
+        shift=shift,
+    )
+
+
+def _within(wanted: float, limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the nearest value within `limits`, and the factor that leads from it to `wanted`."""
+    possible = min(max(wanted, limits[0]), limits[1])
+    return possible, wanted / possible
 
 
 class VoiceBook:
