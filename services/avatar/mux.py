@@ -20,7 +20,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from services.avatar.ahead import run_ahead
@@ -83,7 +83,7 @@ def _pictures(frames: Generator[VideoFrame, None, None]) -> Generator[av.VideoFr
     with closing(frames):
         for frame in frames:
             view = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="bgr24")
-            yield reformatter.reformat(view, format="yuv420p", dst_colorspace="ITU709", threads=1)
+            yield reformatter.reformat(view, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
 
 
 class _Sink:
@@ -141,11 +141,12 @@ class _SegmentWriter:
         self._container.close()
 
     def _write_sound(self, until_sample: int) -> None:
-        while self._sound_until < until_sample and (frame := next(self._sound_frames, None)) is not None:
-            self._sound_until = frame.pts + PACKET_SAMPLES
+        while self._sound_until < until_sample and (piece := next(self._sound_frames, None)) is not None:
+            start, frame = piece
+            self._sound_until = start + PACKET_SAMPLES
             self._mux_sound(self._sound.encode(frame))
 
-    def _mux_sound(self, packets: list[Packet]) -> None:
+    def _mux_sound(self, packets: list[Packet[AudioStream]]) -> None:
         # The encoder's first packet only primes its overlap; it lies before the segment.
         self._container.mux([p for p in packets if p.pts is not None and p.pts >= self._segment.first_sample])
 
@@ -167,8 +168,11 @@ class _SegmentWriter:
         return stream
 
 
-def _grid_frames(segment: Segment) -> Iterator[av.AudioFrame]:
-    """Yield the sound of the packets that start in `segment`, the last one filled up with silence."""
+def _grid_frames(segment: Segment) -> Iterator[tuple[int, av.AudioFrame]]:
+    """Yield the packets that start in `segment`: their first sample in the film, and their sound.
+
+    The last one is filled up with silence.
+    """
     samples = samples_of(segment.speech)
     first_packet = -(-segment.first_sample // PACKET_SAMPLES)
     start = first_packet * PACKET_SAMPLES - segment.first_sample
@@ -180,4 +184,4 @@ def _grid_frames(segment: Segment) -> Iterator[av.AudioFrame]:
         frame.sample_rate = FILM_SAMPLE_RATE_HZ
         frame.time_base = Fraction(1, FILM_SAMPLE_RATE_HZ)
         frame.pts = segment.first_sample + at
-        yield frame
+        yield frame.pts, frame

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import BASE_CONFIG, ServiceSettings
+from services.chassis.settings import ServiceSettings
+
+EngineName = Literal["portrait"]
 
 
 class AvatarSettings(ServiceSettings):
     """Read from `AVATAR_*` in the environment or `.env`."""
 
-    model_config = SettingsConfigDict(BASE_CONFIG, env_prefix="AVATAR_")
+    model_config = SettingsConfigDict(env_prefix="AVATAR_")
 
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(
         72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; ten minutes of PCM fit."
     )
-    engine: str = Field("portrait", description="Lip-sync engine.")
+    engine: EngineName = Field("portrait", description="Lip-sync engine.")
     avatar_dir: Path = Field(
         Path("avatars"),
         validation_alias=AliasChoices("AVATAR_DIR", "AVATAR_AVATAR_DIR", "VIDEO_AVATAR_DIR"),

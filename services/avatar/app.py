@@ -1,0 +1,42 @@
+"""The avatar service over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import cv2
+from fastapi import FastAPI
+
+from services.avatar.engine import LipSyncEngine
+from services.avatar.face.finder import MeshFaceFinder
+from services.avatar.library import AvatarLibrary
+from services.avatar.lipsync import LipSync
+from services.avatar.routes import avatar_router, lipsync_router
+from services.avatar.settings import AvatarSettings
+from services.chassis.app import create_service_app
+
+
+def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) -> FastAPI:
+    """Return the avatar service. `engine` is the one `settings` name unless it is given."""
+    lip_sync = LipSync(settings, engine)
+    library = AvatarLibrary(settings, MeshFaceFinder(settings.models_dir))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # A lane is one thread for the engine and one for the encoder. OpenCV's own threads would
+        # fight them for the same cores: frames are too small to be worth splitting.
+        cv2.setNumThreads(1)
+        await lip_sync.start()
+        yield
+        await lip_sync.close()
+
+    app = create_service_app(
+        "Talkie avatar",
+        settings,
+        lifespan=lifespan,
+        ready=lip_sync.check,
+        routers=[lipsync_router(settings, lip_sync, library), avatar_router(settings, library)],
+    )
+    app.state.lip_sync = lip_sync
+    return app

@@ -1,0 +1,161 @@
+"""Avatars on disk: one folder each.
+
+avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
+             portrait.png      the person; transparent where a background of its own shows
+             background.png    optional, same size
+             closed_eyes.png   optional, same size: transparent but for the closed lids
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.avatar.engine import AvatarSource, Image
+from services.contract.errors import NameTaken, Unavailable
+from services.contract.video import AvatarInfo
+
+LANDMARKS = 478
+
+AVATAR_FILE = "avatar.json"
+PORTRAIT, BACKGROUND, CLOSED_EYES = "portrait.png", "background.png", "closed_eyes.png"
+
+Point = tuple[float, float, float]
+Matte = npt.NDArray[np.uint8]
+"""[height, width], 255 is opaque."""
+
+
+class AvatarFile(BaseModel):
+    """Content of `avatar.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(description="The name people read.")
+    license: str = Field(description="SPDX identifier, or a sentence.")
+    voice: Literal["female", "male"] | None = Field(None, description="The kind of voice that suits it.")
+    added: bool = Field(False, description="Whether a user added it, and may therefore remove it.")
+    warnings: tuple[str, ...] = Field((), description="What will look less good than it could.")
+    landmarks: Annotated[tuple[Point, ...], Field(min_length=LANDMARKS, max_length=LANDMARKS)]
+    hints: dict[str, Any] = Field({}, description="What the engines are told about the artwork.")
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person who can be animated, and what clients are told about them."""
+
+    info: AvatarInfo
+    source: AvatarSource
+
+
+def read_file(folder: Path) -> AvatarFile:
+    """Return the description of the avatar in `folder`. Raises `Unavailable` when it is broken."""
+    try:
+        return AvatarFile.model_validate_json((folder / AVATAR_FILE).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Unavailable(f"The avatar in {folder} is broken: {AVATAR_FILE}: {place}: {first['msg']}.") from error
+
+
+def info_of(folder: Path, file: AvatarFile) -> AvatarInfo:
+    """Return what clients are told about the avatar in `folder`."""
+    with Pillow.open(folder / PORTRAIT) as portrait:
+        width, height = portrait.size
+    return AvatarInfo(
+        name=folder.name,
+        title=file.title,
+        license=file.license,
+        width=width,
+        height=height,
+        voice=file.voice,
+        warnings=list(file.warnings),
+    )
+
+
+def read_avatar(folder: Path) -> Avatar:
+    """Return the avatar in `folder`. Raises `Unavailable` when it is broken."""
+    file = read_file(folder)
+    person, matte = _read_layer(folder / PORTRAIT)
+    background = _read_layer(folder / BACKGROUND)[0] if (folder / BACKGROUND).exists() else None
+    portrait = _over(person, matte, np.full_like(person, 255) if background is None else background)
+    source = AvatarSource(
+        name=folder.name,
+        portrait=portrait,
+        landmarks=np.array(file.landmarks, np.float32),
+        digest=_digest(folder),
+        matte=None if background is None else matte,
+        background=background,
+        closed_eyes=_over(*_read_layer(folder / CLOSED_EYES), portrait) if (folder / CLOSED_EYES).exists() else None,
+        hints=file.hints,
+    )
+    return Avatar(info_of(folder, file), source)
+
+
+def write_avatar(folder: Path, file: AvatarFile, portrait: Image) -> None:
+    """Make `folder` hold the avatar, at once and whole. Raises `NameTaken` when there is one already."""
+    with _folder_beside(folder) as made:
+        (made / AVATAR_FILE).write_text(file.model_dump_json(), "utf-8")
+        (made / PORTRAIT).write_bytes(cv2.imencode(".png", portrait)[1].tobytes())
+        made.chmod(0o755)
+        try:
+            made.rename(folder)
+        except OSError as error:
+            raise NameTaken(f"There is an avatar {folder.name!r} already; choose another name.") from error
+
+
+def stamp_of(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes whenever the avatar at `path`, a folder or a picture, is changed."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in files]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+@contextmanager
+def _folder_beside(folder: Path) -> Iterator[Path]:
+    """Give a new hidden folder on the same disk; what is left of it at the end is removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _read_layer(path: Path) -> tuple[Image, Matte]:
+    """Return the colours and the opacity of a picture of ours."""
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise Unavailable(f"{path} is no picture in colour.")
+    if pixels.shape[2] == 3:
+        return pixels.astype(np.uint8, copy=False), np.full(pixels.shape[:2], 255, np.uint8)
+    return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+
+
+def _over(above: Image, opacity: Matte, below: Image) -> Image:
+    """Lay one picture over another of the same size."""
+    if above.shape != below.shape:
+        raise Unavailable(f"The layers of an avatar differ in size: {above.shape[:2]} and {below.shape[:2]}.")
+    share = opacity[..., None].astype(np.float32) / 255
+    blended = above * share + below * (1 - share)
+    return np.rint(blended).astype(np.uint8)
+
+
+def _digest(folder: Path) -> str:
+    """Return the SHA-256 of all that is in `folder`."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        content = file.read_bytes()
+        digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

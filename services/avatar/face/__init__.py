@@ -1,0 +1,1 @@
+"""Finds the landmarks of the one face in a picture."""

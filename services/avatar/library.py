@@ -1,0 +1,165 @@
+"""The avatars there are: shipped, added by users, or uploaded for one film."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.avatar.artwork import (
+    AVATAR_FILE,
+    Avatar,
+    AvatarFile,
+    info_of,
+    read_avatar,
+    read_file,
+    stamp_of,
+    write_avatar,
+)
+from services.avatar.engine import AvatarSource, Image
+from services.avatar.face.types import Face, FaceFinder
+from services.avatar.images import decode_picture, picture_size
+from services.avatar.lru import LruCache
+from services.avatar.settings import AvatarSettings
+from services.contract.errors import InvalidRequest, NotFound, ServiceError, Unavailable
+from services.contract.video import AvatarInfo
+
+_log = logging.getLogger(__name__)
+
+UPLOAD_PREFIX = "upload-"
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_FILE_NAME = re.compile(rf"{_NAME.pattern}(\.(png|jpe?g|webp))?", re.IGNORECASE)
+_DIGEST_CHARS = 16
+_NO_LICENCE = "Not stated"
+
+
+class AvatarLibrary:
+    """Finds avatars by name. A name is never a path. Blocking; safe to share between threads.
+
+    The folder holds one folder per avatar, and pictures: those have their landmarks found when they
+    are first used. Uploads live in memory, the ones used last of them.
+    """
+
+    def __init__(self, settings: AvatarSettings, faces: FaceFinder) -> None:
+        self._folder = settings.avatar_dir
+        self._most_pixels = settings.max_picture_pixels
+        self._faces = faces
+        self._kept: LruCache[object, Avatar] = LruCache(settings.sources_kept)
+        self._uploads: LruCache[str, Avatar] = LruCache(settings.uploads_kept)
+
+    def list(self) -> list[AvatarInfo]:
+        """Return the avatars of the folder, by name. What is broken is left out and logged."""
+        infos: list[AvatarInfo] = []
+        for path in self._paths():
+            try:
+                infos.append(self._info(path))
+            except (ServiceError, OSError) as error:
+                _log.warning("avatar %s left out: %s", path.name, error)
+        return infos
+
+    def find(self, name: str) -> Avatar:
+        """Return the avatar `name`.
+
+        Raises `NotFound`, `InvalidRequest` when `name` can be no avatar's, `UnsuitableFace` for a
+        picture of the folder that cannot be animated.
+        """
+        if name.startswith(UPLOAD_PREFIX):
+            upload = self._uploads.get(name)
+            if upload is None:
+                raise NotFound(f"The upload {name!r} is not remembered; send the picture again.", param="avatar")
+            return upload
+        path = self._path(name)
+        return self._kept.get_or_make((name, stamp_of(path)), lambda: self._read(path))
+
+    def remember(self, data: bytes) -> Avatar:
+        """Return an avatar of the uploaded picture, kept in memory only. The same picture has the same name.
+
+        Raises what `decode_picture` and the face finder raise.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"{UPLOAD_PREFIX}{digest[:_DIGEST_CHARS]}"
+        return self._uploads.get_or_make(name, lambda: self._from_picture(name, "Uploaded picture", data, digest))
+
+    def add(self, name: str, data: bytes) -> Avatar:
+        """Keep the uploaded picture as the avatar `name`.
+
+        Raises `InvalidRequest` for a bad name, `NameTaken`, `Unavailable` when the folder is read-only,
+        and what `decode_picture` and the face finder raise.
+        """
+        if _NAME.fullmatch(name) is None or name.startswith(UPLOAD_PREFIX):
+            raise InvalidRequest(
+                f"name: {name!r} cannot be an avatar's name: 1 to 64 letters, digits, - and _, "
+                f"not starting with {UPLOAD_PREFIX}.",
+                param="name",
+            )
+        picture, face = self._look(data)
+        file = AvatarFile(
+            title=name,
+            license=_NO_LICENCE,
+            added=True,
+            warnings=face.warnings,
+            landmarks=tuple(map(tuple, face.landmarks.tolist())),
+        )
+        try:
+            write_avatar(self._folder / name, file, picture)
+        except OSError as error:
+            raise Unavailable(f"The avatar folder {self._folder} cannot be written: {error.strerror}.") from error
+        return self.find(name)
+
+    def remove(self, name: str) -> None:
+        """Remove an avatar that was added. Raises `NotFound`, or `InvalidRequest` when it was not added by `add`."""
+        folder = self._path(name)
+        if not (folder / AVATAR_FILE).exists() or not read_file(folder).added:
+            raise InvalidRequest(f"{name!r} was not added here, so it cannot be removed here.", param="name")
+        shutil.rmtree(folder)
+
+    def _path(self, name: str) -> Path:
+        if _FILE_NAME.fullmatch(name) is None:
+            raise InvalidRequest(f"{name!r} is no avatar name: letters, digits, - and _ only.", param="avatar")
+        path = self._folder / name
+        if not _is_avatar(path):
+            raise NotFound(f"There is no avatar {name!r}; GET /v1/avatars lists them.", param="avatar")
+        return path
+
+    def _paths(self) -> Iterator[Path]:
+        if not self._folder.is_dir():
+            return iter(())
+        return (path for path in sorted(self._folder.iterdir()) if _FILE_NAME.fullmatch(path.name) and _is_avatar(path))
+
+    def _info(self, path: Path) -> AvatarInfo:
+        if path.is_dir():
+            return info_of(path, read_file(path))
+        seen = self._kept.get((path.name, stamp_of(path)))
+        if seen is not None:
+            return seen.info
+        width, height = picture_size(path.read_bytes(), self._most_pixels)
+        return AvatarInfo(name=path.name, title=path.stem, license=_NO_LICENCE, width=width, height=height)
+
+    def _read(self, path: Path) -> Avatar:
+        if path.is_dir():
+            return read_avatar(path)
+        data = path.read_bytes()
+        return self._from_picture(path.name, path.stem, data, hashlib.sha256(data).hexdigest())
+
+    def _from_picture(self, name: str, title: str, data: bytes, digest: str) -> Avatar:
+        picture, face = self._look(data)
+        height, width = picture.shape[:2]
+        info = AvatarInfo(
+            name=name, title=title, license=_NO_LICENCE, width=width, height=height, warnings=list(face.warnings)
+        )
+        return Avatar(info, AvatarSource(name, picture, face.landmarks, digest))
+
+    def _look(self, data: bytes) -> tuple[Image, Face]:
+        picture = decode_picture(data, self._most_pixels)
+        return picture, self._faces.find(picture)
+
+
+def _is_avatar(path: Path) -> bool:
+    if path.is_dir():
+        return (path / AVATAR_FILE).is_file()
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()

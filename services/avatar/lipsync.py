@@ -1,0 +1,61 @@
+"""The engine at work: avatars prepared once, segments rendered in a lane."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+
+from services.avatar.artwork import Avatar
+from services.avatar.engine import AvatarSource, FrameSize, LipSyncEngine
+from services.avatar.lru import LruCache
+from services.avatar.mux import mux_segment
+from services.avatar.registry import ENGINES
+from services.avatar.segment import Segment
+from services.avatar.settings import AvatarSettings
+from services.chassis.lane import EngineLane
+from services.contract.errors import Unavailable
+
+
+class LipSync:
+    """The engine with its lane and its prepared avatars: what the requests of one app share."""
+
+    def __init__(self, settings: AvatarSettings, engine: LipSyncEngine | None) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
+        self.lane = EngineLane("lipsync", slots=settings.lanes, max_waiting=settings.max_waiting)
+
+    @property
+    def engine(self) -> LipSyncEngine:
+        """The engine; raises `Unavailable` while there is none."""
+        if self._engine is None:
+            raise Unavailable("The lip-sync engine is not loaded; try again shortly.", retry_after_s=1)
+        return self._engine
+
+    async def start(self) -> None:
+        """Load the engine if none was given."""
+        if self._engine is None:
+            self._engine = await to_thread.run_sync(ENGINES[self._settings.engine], self._settings)
+
+    async def check(self) -> None:
+        """Return when the engine can work; raise the `ServiceError` that says why not."""
+        _ = self.engine
+
+    def film(self, avatar: Avatar, segment: Segment) -> AsyncGenerator[bytes, None]:
+        """Return the segment as fragmented MP4, rendered as it is read."""
+        return self.lane.stream(partial(self._render, avatar.source, segment))
+
+    async def close(self) -> None:
+        """Let go of the engine."""
+        await self.lane.aclose()
+        await to_thread.run_sync(self.engine.close)
+
+    def _render(self, source: AvatarSource, segment: Segment) -> Generator[bytes, None, None]:
+        # In the lane's thread, so that preparing an avatar counts as the work it is.
+        prepare = partial(self.engine.prepare, source, segment.size)
+        track = self._tracks.get_or_make((source.digest, segment.size), prepare)
+        frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps)
+        yield from mux_segment(frames, segment)

@@ -1,0 +1,119 @@
+"""The routes of the avatar service."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.avatar.artwork import Avatar
+from services.avatar.bodies import RAW_PCM, read_picture, read_speech
+from services.avatar.engine import FrameSize
+from services.avatar.images import jpeg_preview
+from services.avatar.library import AvatarLibrary
+from services.avatar.lipsync import LipSync
+from services.avatar.segment import Segment, segment_of
+from services.avatar.settings import AvatarSettings
+from services.chassis.streaming import begin_stream
+from services.contract.errors import InvalidRequest
+from services.contract.events import SPEECH_STREAM
+from services.contract.speech import ENGINE_HEADER
+from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, LipSyncEngineInfo, LipSyncParams
+
+PREVIEW_SIDE_PX = 512
+
+
+class AddParams(BaseModel):
+    """Query of `POST /v1/avatars`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=100, description="What the avatar will be asked for by; only with keep.")
+    keep: bool = Field(False, description="Keep it for good; otherwise it is only remembered for a while, in memory.")
+
+
+def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarLibrary) -> APIRouter:
+    """Return the routes that need the engine."""
+    router = APIRouter(prefix="/v1", tags=["lipsync"])
+
+    @router.post(
+        "/lipsync",
+        response_class=Response,
+        responses={200: {"content": {LIPSYNC_MEDIA_TYPE: {}}, "description": "Fragmented MP4, as it is rendered."}},
+        openapi_extra={"requestBody": {"content": {SPEECH_STREAM: {}, f"{RAW_PCM}; rate=48000; channels=1": {}}}},
+    )
+    async def lipsync(request: Request, params: Annotated[LipSyncParams, Query()]) -> Response:
+        """Make an avatar say a piece of speech: one segment of a film."""
+        # The body must be read before the answer begins: a streamed answer listens for the client's leaving.
+        body = await request.body()
+        content_type = request.headers.get("content-type", "")
+        segment = await to_thread.run_sync(_segment, settings, params, content_type, body)
+        avatar = await to_thread.run_sync(library.find, params.avatar)
+        headers = {ENGINE_HEADER: lip_sync.engine.name}
+        return await begin_stream(request, lip_sync.film(avatar, segment), LIPSYNC_MEDIA_TYPE, headers)
+
+    @router.get("/engine")
+    async def engine() -> LipSyncEngineInfo:
+        """Say which engine animates, and the avatars there are."""
+        avatars = await to_thread.run_sync(library.list)
+        return LipSyncEngineInfo(
+            engine=lip_sync.engine.name,
+            revision=lip_sync.engine.revision,
+            uses_phoneme_marks=lip_sync.engine.uses_phoneme_marks,
+            avatars=[info.name for info in avatars],
+        )
+
+    return router
+
+
+def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter:
+    """Return the routes of the avatar library."""
+    router = APIRouter(prefix="/v1/avatars", tags=["avatars"])
+
+    @router.get("")
+    async def avatars() -> list[AvatarInfo]:
+        """List the avatars."""
+        return await to_thread.run_sync(library.list)
+
+    @router.post("", status_code=201, openapi_extra={"requestBody": {"content": {"image/*": {}}}})
+    async def add(request: Request, params: Annotated[AddParams, Query()]) -> AvatarInfo:
+        """Make an avatar of a picture: the body, or the multipart field `picture`."""
+        if bool(params.name) != params.keep:
+            raise InvalidRequest(
+                "A kept avatar needs a name, and only a kept one has one: name=…&keep=true.", param="name"
+            )
+        data = await read_picture(request, settings.max_picture_bytes)
+        make = partial(library.add, params.name) if params.keep else library.remember
+        return (await to_thread.run_sync(make, data)).info
+
+    @router.delete("/{name}", status_code=204)
+    async def remove(name: str) -> None:
+        """Remove an avatar that was added."""
+        await to_thread.run_sync(library.remove, name)
+
+    @router.get("/{name}/portrait", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+    async def portrait(name: str) -> Response:
+        """Return a small picture of an avatar."""
+        return Response(await to_thread.run_sync(_preview, library, name), media_type="image/jpeg")
+
+    return router
+
+
+def _segment(settings: AvatarSettings, params: LipSyncParams, content_type: str, body: bytes) -> Segment:
+    speech = read_speech(content_type, body)
+    if speech.duration_s > settings.longest_segment_s:
+        raise InvalidRequest(
+            f"{speech.duration_s:.0f} s of speech are more than {settings.longest_segment_s:.0f} s for one segment; "
+            "cut it at sentence ends."
+        )
+    if params.width * params.height > settings.max_frame_pixels:
+        raise InvalidRequest(f"Frames of {params.width}x{params.height} pixels are too large here.", param="width")
+    return segment_of(speech, params.first_frame, params.fps, FrameSize(params.width, params.height))
+
+
+def _preview(library: AvatarLibrary, name: str) -> bytes:
+    avatar: Avatar = library.find(name)
+    return jpeg_preview(avatar.source.portrait, PREVIEW_SIDE_PX)
