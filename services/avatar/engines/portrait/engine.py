@@ -1,0 +1,38 @@
+"""The portrait engine as a lip-sync engine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from fractions import Fraction
+
+from services.avatar.engine import AvatarSource, FrameSize, VideoFrame
+from services.avatar.engines.portrait.painter import Painter
+from services.avatar.engines.portrait.performance import perform
+from services.avatar.engines.portrait.rig import Rig, build_rig
+from services.contract.speech import AudioChunk
+
+_DIGEST_DIGITS = 8
+
+
+class PortraitEngine:
+    """Animates any front-facing picture from its landmarks, on a CPU, without weights."""
+
+    name = "portrait"
+    revision = "1"
+    uses_phoneme_marks = True
+
+    def prepare(self, source: AvatarSource, size: FrameSize) -> Rig:
+        """Work out what all frames of `source` in `size` have in common."""
+        return build_rig(source, size)
+
+    def render(
+        self, track: Rig, speech: AudioChunk, first_frame: int, fps: Fraction
+    ) -> Generator[VideoFrame, None, None]:
+        """Yield the frames that hold `speech`. Every avatar blinks and sways in its own way."""
+        seed = int(track.digest[:_DIGEST_DIGITS], 16)
+        painter = Painter(track)
+        for expression in perform(speech, first_frame, fps, seed=seed):
+            yield painter.paint(expression)
+
+    def close(self) -> None:
+        """Nothing is held."""
