@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 READY, SPEAK, CHUNK, NEXT, STOP, DONE, FAILED = (bytes([letter]) for letter in b"rscnxdf")
 
-WORD, SENTENCE, END, PHONEME = 1, 2, 5, 7
+WORD, END, PHONEME = 1, 5, 7
 """Types of espeak-ng's events that the engine uses (espeak_EVENT_TYPE in speak_lib.h)."""
 
 _COUNT = struct.Struct("<I")
