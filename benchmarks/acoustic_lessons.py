@@ -20,10 +20,12 @@ from services.contract.video import Timeline
 from services.tts.engines.espeak.engine import EspeakEngine
 
 VARIANTS = (
-    "Annie f1 f2 f3 f4 f5 m1 m2 m3 m4 m6 m7 m8 Alex Alicia Andrea Andy Denis Diogo Gene Henrique Hugo Jacky Lee Marco "
-    "Mario Michael Mike Reed adam anika antonio aunty belinda boris caleb david ed edward gustave ian iven john klatt "
-    "klatt2 klatt4 klatt6 linda marcelo max pablo paul quincy rob shelby steph zac grandma"
-).split()
+    "Annie", "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m6", "m7", "m8", "Alex", "Alicia", "Andrea",
+    "Andy", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Michael", "Mike",
+    "Reed", "adam", "anika", "antonio", "aunty", "belinda", "boris", "caleb", "david", "ed", "edward", "gustave",
+    "ian", "iven", "john", "klatt", "klatt2", "klatt4", "klatt6", "linda", "marcelo", "max", "pablo", "paul",
+    "quincy", "rob", "shelby", "steph", "zac", "grandma",
+)  # fmt: skip
 ACCENTS = {
     "en": ("en-us", "en-gb"), "de": ("de",), "fr": ("fr",), "es": ("es", "es-419"), "it": ("it",),
     "pt": ("pt-br", "pt-pt"), "ru": ("ru",), "ja": ("ja",), "ko": ("ko",), "zh": ("zh",),
@@ -43,10 +45,10 @@ class Lesson:
 
 
 def espeak_lessons(rng: np.random.Generator, readings: int) -> Iterator[Lesson]:
-    """Yield every sentence as `readings` voices of espeak-ng speak it."""
+    """Yield every sentence, and as many jumbles of words, as `readings` voices of espeak-ng speak them."""
     engine = EspeakEngine()
     for language, accents in ACCENTS.items():
-        for text in SENTENCES[language]:
+        for text in (*SENTENCES[language], *_jumbles(language, len(SENTENCES[language]), rng)):
             for variant in rng.choice(VARIANTS, readings, replace=False):
                 size = _size(rng)
                 voice = f"{rng.choice(accents)}+{variant}"
@@ -124,7 +126,8 @@ def _lips(articulation: Articulation) -> Features:
 
 
 def _jumbles(language: str, count: int, rng: np.random.Generator) -> list[str]:
-    words = " ".join(SENTENCES[language]).translate(str.maketrans("", "", ".,;:?!¿¡-'")).lower().split()
+    """Return `count` rows of words; what is written without spaces is jumbled by clauses."""
+    words = " ".join(SENTENCES[language]).translate(str.maketrans(",，。、", "    ", ".;:?!¿¡-'")).lower().split()
     return [" ".join(rng.choice(words, rng.integers(5, 12))) + "." for _ in range(count)]
 
 

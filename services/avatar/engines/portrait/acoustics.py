@@ -79,7 +79,7 @@ def listen(speech: AudioChunk, instants: Instants) -> Articulation:
         gate = pause_gate(times_s[near], times_s[run.start], times_s[run.stop - 1])
         result.presence[near] = gate
         result.weights[near, _SHAPES] = np.clip(answer[:, :-2], 0, 1) * gate[:, None]
-        result.closed[near] = smoothstep((answer[:, -2] - 0.42) / 0.18)
+        result.closed[near] = smoothstep((answer[:, -2] - 0.46) / 0.18)
         result.bitten[near] = smoothstep((answer[:, -1] - 0.4) / 0.3)
     return result
 
