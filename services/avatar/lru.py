@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-@dataclass
-class _Entry(Generic[V]):
-    making: Lock = field(default_factory=Lock)
-    made: list[V] = field(default_factory=list)
 
 
 class LruCache(Generic[K, V]):
@@ -24,25 +17,36 @@ class LruCache(Generic[K, V]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = Lock()
-        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._making: dict[K, Lock] = {}
 
     def get(self, key: K) -> V | None:
         """Return the value of `key` if it is here."""
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or not entry.made:
-                return None
-            self._entries.move_to_end(key)
-            return entry.made[0]
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
 
     def get_or_make(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of `key`, made by `make` when it is not here. What `make` raises is not kept."""
+        """Return the value of `key`, made by `make` when it is not here.
+
+        When `make` raises, nothing is kept and nothing is pushed out.
+        """
         with self._lock:
-            entry = self._entries.setdefault(key, _Entry())
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-        with entry.making:
-            if not entry.made:
-                entry.made.append(make())
-            return entry.made[0]
+            turn = self._making.setdefault(key, Lock())
+        with turn:
+            try:
+                value = self.get(key)
+                if value is None:
+                    value = make()
+                    self._keep(key, value)
+                return value
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+
+    def _keep(self, key: K, value: V) -> None:
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)

@@ -19,6 +19,9 @@ _SAME_FACE_OVERLAP = 0.3
 _ROOM = 1.5
 """Side of the region a mesh wants, in sides of the detector's box."""
 
+_PARTS = (1, 2, 4)
+"""The whole picture is looked at, and tiles of a half and a quarter of its longer side."""
+
 _CELLS_AND_BOXES = ((16, 2), (8, 6))
 
 
@@ -39,11 +42,8 @@ class Detector:
 
     def candidates(self, picture: Image) -> list[Candidate]:
         """Return the likely faces of `picture`, best first, each once."""
-        found = [
-            c for square in itertools.chain(_whole(picture), _tiles(picture, 2)) for c in self._look(picture, square)
-        ]
-        if not found:
-            found = [c for square in _tiles(picture, 4) for c in self._look(picture, square)]
+        squares = itertools.chain.from_iterable(_tiles(picture, parts) for parts in _PARTS)
+        found = [candidate for square in squares for candidate in self._look(picture, square)]
         return distinct(found)
 
     def _look(self, picture: Image, square: Square) -> list[Candidate]:
@@ -78,11 +78,6 @@ def _overlap(a: Square, b: Square) -> float:
         for x, y in zip(a.centre, b.centre, strict=True)
     ]
     return sides[0] * sides[1] / min(a.side_px, b.side_px) ** 2
-
-
-def _whole(picture: Image) -> Iterator[Square]:
-    height, width = picture.shape[:2]
-    yield Square((width / 2, height / 2), max(width, height))
 
 
 def _tiles(picture: Image, parts: int) -> Iterator[Square]:
