@@ -2,7 +2,7 @@
 
 avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
              portrait.png      the person; transparent where a background of its own shows
-             background.png    optional, same size
+             background.jpg    optional, as high, and as wide as the widest film should be
              closed_eyes.png   optional, same size: transparent but for the closed lids
 """
 
@@ -30,7 +30,7 @@ from services.contract.video import AvatarInfo
 LANDMARKS = 478
 
 AVATAR_FILE = "avatar.json"
-PORTRAIT, BACKGROUND, CLOSED_EYES = "portrait.png", "background.png", "closed_eyes.png"
+PORTRAIT, BACKGROUND, CLOSED_EYES = "portrait.png", "background.jpg", "closed_eyes.png"
 
 Point = tuple[float, float, float]
 Matte = npt.NDArray[np.uint8]
@@ -89,7 +89,7 @@ def read_avatar(folder: Path) -> Avatar:
     file = read_file(folder)
     person, matte = _read_layer(folder / PORTRAIT)
     background = _read_layer(folder / BACKGROUND)[0] if (folder / BACKGROUND).exists() else None
-    portrait = _over(person, matte, np.full_like(person, 255) if background is None else background)
+    portrait = _over(person, matte, np.full_like(person, 255) if background is None else _middle(background, person))
     source = AvatarSource(
         name=folder.name,
         portrait=portrait,
@@ -150,6 +150,17 @@ def _over(above: Image, opacity: Matte, below: Image) -> Image:
     share = opacity[..., None].astype(np.float32) / 255
     blended = above * share + below * (1 - share)
     return np.rint(blended).astype(np.uint8)
+
+
+def _middle(background: Image, person: Image) -> Image:
+    """Return the part of a wide background that stands behind the person."""
+    height, width = person.shape[:2]
+    scaled_width = round(background.shape[1] * height / background.shape[0])
+    if scaled_width < width:
+        raise Unavailable(f"The background of an avatar must be as wide as the person: {scaled_width} < {width}.")
+    scaled = cv2.resize(background, (scaled_width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    left = (scaled_width - width) // 2
+    return np.ascontiguousarray(scaled[:, left : left + width])
 
 
 def _digest(folder: Path) -> str:

@@ -103,7 +103,7 @@ class AvatarLibrary:
             license=_NO_LICENCE,
             added=True,
             warnings=face.warnings,
-            landmarks=tuple(map(tuple, face.landmarks.tolist())),
+            landmarks=tuple(map(tuple, face.landmarks.astype(float).round(2).tolist())),
         )
         try:
             write_avatar(self._folder / name, file, picture)

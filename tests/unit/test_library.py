@@ -55,7 +55,7 @@ def write_artwork(folder: Path, **fields: Any) -> None:
     described = {"title": "Maya", "license": "CC0-1.0", "voice": "female", "landmarks": landmarks, **fields}
     (folder / "avatar.json").write_text(json.dumps(described))
     (folder / "portrait.png").write_bytes(png(person))
-    (folder / "background.png").write_bytes(png(np.full((80, 64, 3), (0, 255, 0), np.uint8)))
+    (folder / "background.jpg").write_bytes(png(np.full((80, 64, 3), (0, 255, 0), np.uint8)))
     (folder / "closed_eyes.png").write_bytes(png(lids))
 
 
@@ -96,6 +96,15 @@ def test_artwork_is_laid_together(library: AvatarLibrary, folder: Path, faces: M
     assert source.landmarks.shape == (478, 3) and source.landmarks.dtype == np.float32
     assert source.hints == {"teeth": [1, 2]}
     assert faces.looked == 0
+
+
+def test_the_middle_of_a_wide_background_stands_behind_the_person(library: AvatarLibrary, folder: Path) -> None:
+    write_artwork(folder / "maya")
+    stripes = np.repeat(np.arange(160, dtype=np.uint8), 3).reshape(1, 160, 3).repeat(80, axis=0)
+    (folder / "maya" / "background.jpg").write_bytes(png(stripes))
+    source = library.find("maya").source
+    assert source.portrait[0, :, 0].tolist() == list(range(48, 112))
+    assert source.background is not None and source.background.shape == (80, 160, 3)
 
 
 def test_the_digest_follows_the_content(library: AvatarLibrary, folder: Path) -> None:
