@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import EYES, EyeIndices, Face, smoothstep
+from services.avatar.engines.portrait.geometry import EYES, EyeIndices, Face, height_along, smoothstep
 from services.avatar.engines.portrait.lids import closed_picture
+from services.avatar.engines.portrait.pixels import look_up, to_bytes
 
 _LID_STEPS = 10
 _MARGIN_ACROSS, _MARGIN_ABOVE, _MARGIN_BELOW = 0.34, 0.55, 0.42
@@ -45,7 +46,7 @@ class Eye:
         eye = self._looking(gaze)
         step = round(min(max(blink, 0.0), 1.0) * _LID_STEPS)
         if step:
-            eye = cv2.convertScaleAbs(eye * self.shows[step - 1] + self.lids[step - 1])  # type: ignore[assignment]
+            eye = to_bytes(eye * self.shows[step - 1] + self.lids[step - 1])
         picture[self.rows, self.columns] = eye
 
     def _looking(self, gaze: tuple[float, float]) -> Image:
@@ -53,15 +54,9 @@ class Eye:
             return self.open
         y, x = np.indices(self.iris_pull.shape, dtype=np.float32)
         pull = self.iris_pull * np.float32(self.iris_radius_px)
-        moved = cv2.remap(
-            self.open,
-            x - pull * np.float32(gaze[0]),
-            y - pull * np.float32(gaze[1]),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        blended = self.open + (moved.astype(np.float32) - self.open) * self.aperture
-        return cv2.convertScaleAbs(blended)  # type: ignore[return-value]
+        origins = np.dstack([x - pull * np.float32(gaze[0]), y - pull * np.float32(gaze[1])])
+        moved = look_up(self.open, origins).astype(np.float32)
+        return to_bytes(self.open + (moved - self.open) * self.aperture)
 
 
 def eyes_of(picture: Image, face: Face, closed: Image | None) -> tuple[Eye, ...]:
@@ -100,7 +95,7 @@ def _lid_steps(
     """Slide the skin of the shut eye down over the open one, in equal steps."""
     height, width = patch.shape[:2]
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    upper_y, lower_y = _contour(x, upper), _contour(x, lower)
+    upper_y, lower_y = height_along(x, upper), height_along(x, lower)
     opening = np.maximum(lower_y - upper_y, 0)
     tallest = float(opening.max())
     lash = 0.16 * tallest
@@ -108,13 +103,8 @@ def _lid_steps(
     for step in range(1, _LID_STEPS + 1):
         share = step / _LID_STEPS
         still_open = (1 - share) * opening
-        skin = cv2.remap(
-            shut,
-            np.broadcast_to(x, (height, width)).copy(),
-            (y + still_open).astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        below = (y + still_open).astype(np.float32)
+        skin = look_up(shut, np.dstack([np.broadcast_to(x, below.shape), below]))
         edge = lower_y - still_open + lash * smoothstep(opening / tallest * 3)
         covers = smoothstep((edge - y) / max(1.0, 0.08 * tallest) + 0.5)
         covers *= smoothstep((y - (upper_y - _FOLD * tallest)) / (_FOLD * tallest))
@@ -125,19 +115,16 @@ def _lid_steps(
     return np.array(lids, np.float32), np.array(shows, np.float32)
 
 
-def _contour(x: Floats, points: npt.NDArray[np.float64]) -> Floats:
-    order = np.argsort(points[:, 0])
-    return np.interp(x, points[order, 0], points[order, 1]).astype(np.float32)
-
-
 def _aperture(patch: Image, outline: npt.NDArray[np.float64]) -> Floats:
     mask = np.zeros(patch.shape[:2], np.uint8)
     cv2.fillPoly(mask, [(outline * 16).round().astype(np.int32)], 255, cv2.LINE_AA, shift=4)
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, 0.01 * patch.shape[1]))
-    return (soft.astype(np.float32) / 255)[..., None]
+    aperture: Floats = np.asarray(soft, np.float32)[..., None] / np.float32(255)
+    return aperture
 
 
 def _iris_pull(patch: Image, centre: npt.NDArray[np.float64], radius: float) -> Floats:
     y, x = np.indices(patch.shape[:2])
     away = np.hypot(x - centre[0], y - centre[1]) / radius
-    return (1 - smoothstep((away - 1.1) / 1.2)).astype(np.float32)
+    pull: Floats = (1 - smoothstep((away - 1.1) / 1.2)).astype(np.float32)
+    return pull

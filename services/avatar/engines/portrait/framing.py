@@ -36,11 +36,11 @@ class _Placement:
     top_px: int
 
     def of(self, landmarks: Landmarks) -> Landmarks:
-        moved = (landmarks + 0.5) * np.float32(self.scale) - 0.5
+        moved: Landmarks = (landmarks + 0.5) * np.float32(self.scale) - 0.5
         moved[:, 0] += self.left_px
         moved[:, 1] += self.top_px
         moved[:, 2] = landmarks[:, 2] * self.scale
-        return moved.astype(np.float32)
+        return moved
 
 
 def frame_portrait(source: AvatarSource, size: FrameSize) -> Framed:

@@ -163,7 +163,8 @@ def _enamel(picture: Image, face: Face, line: LipLine) -> Colour:
     x, y = np.moveaxis(face.points[list(CHEEKS)].round().astype(int), -1, 0)
     skin = picture[np.clip(y, 0, picture.shape[0] - 1), np.clip(x, 0, picture.shape[1] - 1)]
     # Teeth are much alike on all skins; they only follow the light a little.
-    return _ENAMEL * np.float32(np.clip(0.72 + 0.28 * np.median(skin.mean(axis=1)) / 180, 0.8, 1.02))
+    lit: Colour = _ENAMEL * np.float32(np.clip(0.72 + 0.28 * np.median(skin.mean(axis=1)) / 180, 0.8, 1.02))
+    return lit
 
 
 def _canvas(scale: float) -> tuple[Pixels, float]:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import Points, smoothstep
+from services.avatar.engines.portrait.geometry import Points, height_along, smoothstep
+from services.avatar.engines.portrait.pixels import to_bytes
 
 _LASH_THICKNESS = 0.055
 """In eye widths."""
@@ -24,7 +25,7 @@ def closed_picture(patch: Image, upper: Points, lower: Points) -> Image:
     height, width = patch.shape[:2]
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     eye_width = float(upper[:, 0].max() - upper[:, 0].min())
-    upper_y, lower_y = _line(x, upper) - 0.02 * eye_width, _line(x, lower)
+    upper_y, lower_y = height_along(x, upper) - 0.02 * eye_width, height_along(x, lower)
     opening = np.maximum(lower_y - upper_y, 0.02 * eye_width)
     skin = _skin(patch, x, y, upper_y, lower_y, eye_width)
     inside = _inside(x, y, upper, upper_y, lower_y, eye_width)[..., None]
@@ -32,7 +33,7 @@ def closed_picture(patch: Image, upper: Points, lower: Points) -> Image:
     lashes = _lashes(x, y, upper, lower_y, eye_width)[..., None]
     colour = _lash_colour(patch, y, upper_y, opening, eye_width)
     closed = closed * (1 - lashes) + colour * lashes
-    return cv2.convertScaleAbs(closed)  # type: ignore[return-value]
+    return to_bytes(closed)
 
 
 def _skin(patch: Image, x: Floats, y: Floats, upper_y: Floats, lower_y: Floats, eye_width: float) -> Floats:
@@ -50,7 +51,8 @@ def _row_colours(soft: Floats, at_y: Floats, eye_width: float) -> Floats:
     """Return the colour at height `at_y` of every column, smoothed along the eye, [1, w, 3]."""
     rows = np.clip(at_y, 0, soft.shape[0] - 1).astype(int)
     colours = soft[rows, np.arange(soft.shape[1])][None]
-    return cv2.GaussianBlur(colours, (0, 0), 0.22 * eye_width, borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    along = cv2.GaussianBlur(colours, (0, 0), 0.22 * eye_width, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(along, np.float32)
 
 
 def _inside(x: Floats, y: Floats, upper: Points, upper_y: Floats, lower_y: Floats, eye_width: float) -> Floats:
@@ -61,7 +63,8 @@ def _inside(x: Floats, y: Floats, upper: Points, upper_y: Floats, lower_y: Float
     left, right = upper[:, 0].min(), upper[:, 0].max()
     across = smoothstep((x - left + 0.06 * eye_width) / (0.08 * eye_width))
     across = across * smoothstep((right + 0.06 * eye_width - x) / (0.08 * eye_width))
-    return (vertical * across).astype(np.float32)
+    inside: Floats = (vertical * across).astype(np.float32)
+    return inside
 
 
 def _lashes(x: Floats, y: Floats, upper: Points, lower_y: Floats, eye_width: float) -> Floats:
@@ -70,17 +73,13 @@ def _lashes(x: Floats, y: Floats, upper: Points, lower_y: Floats, eye_width: flo
     distance = np.abs(y - lower_y + 0.01 * eye_width)
     soft = max(1.0, 0.03 * eye_width)
     lashes = smoothstep((thickness / 2 - distance) / soft + 0.5) * np.minimum(thickness / (0.02 * eye_width), 1)
-    return (0.75 * lashes).astype(np.float32)
+    faint: Floats = (0.75 * lashes).astype(np.float32)
+    return faint
 
 
 def _lash_colour(patch: Image, y: Floats, upper_y: Floats, opening: Floats, eye_width: float) -> Floats:
-    band = (np.abs(y - upper_y) < 0.06 * eye_width) & (opening > 0.1 * eye_width)
+    band = (np.abs(y - upper_y) < 0.06 * eye_width) & (opening > 0.6 * opening.max())
     colours = patch[band].astype(np.float32)
     light = colours.mean(axis=1)
     colour: Floats = colours[light <= np.percentile(light, 25)].mean(axis=0)
     return colour
-
-
-def _line(x: Floats, points: Points) -> Floats:
-    order = np.argsort(points[:, 0])
-    return np.interp(x, points[order, 0], points[order, 1]).astype(np.float32)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.avatar.engine import VideoFrame
+from services.avatar.engine import Image, VideoFrame
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES, Expression
 from services.avatar.engines.portrait.geometry import Points
 from services.avatar.engines.portrait.grid import Field
 from services.avatar.engines.portrait.head import pose_weights
 from services.avatar.engines.portrait.interior import Opening, look_inside
+from services.avatar.engines.portrait.pixels import look_up, to_bytes
 from services.avatar.engines.portrait.rig import Rig, Sheet
 
 _JAW, _ROUND, _UP, _BITE, _TONGUE = (MOUTH_SHAPES.index(name) for name in ("jaw", "round", "up", "bite", "tongue"))
@@ -30,15 +30,15 @@ class Painter:
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._picture = rig.picture.copy()
-        self._frame = rig.picture.copy()
+        self._picture: Image = rig.picture.copy()
+        self._frame: Image = rig.picture.copy()
 
     def paint(self, expression: Expression) -> VideoFrame:
         """Return the frame; it is painted over by the next call."""
         rig = self._rig
         for eye in rig.eyes:
             eye.draw(self._picture, expression.blink, expression.gaze)
-        basis = np.concatenate([[float(rig.line.is_open)], expression.mouth[:-1]]).astype(np.float32)
+        basis: Weights = np.concatenate([[np.float32(rig.line.is_open)], expression.mouth[:-1]])
         head = self._head(expression)
         in_face = rig.face_patch.within(rig.patch)
         upper, lower = (self._origins(sheet, basis, head[in_face]) for sheet in (rig.upper, rig.lower))
@@ -67,13 +67,11 @@ class Painter:
 
     def _paint_face(self, head: Field, in_face: tuple[slice, slice], upper: Field, lower: Field) -> None:
         rig = self._rig
-        share = rig.grid.sample(rig.lower_share, rig.face_patch, (upper + lower) / 2)[..., None]
+        share = rig.grid.sample(rig.lower_share, rig.face_patch, np.float32(0.5) * (upper + lower))[..., None]
         origins = head.copy()
         origins[in_face] = upper + (lower - upper) * share
         pixels = rig.grid.to_pixels(origins, rig.patch)
-        self._frame[rig.grid.pixels(rig.patch)] = cv2.remap(
-            self._picture, pixels, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        self._frame[rig.grid.pixels(rig.patch)] = look_up(self._picture, pixels)
 
     def _paint_mouth(self, expression: Expression, basis: Weights, head: Field, upper: Field, lower: Field) -> None:
         rig = self._rig
@@ -84,18 +82,17 @@ class Painter:
         mouth = seen_lower[..., :3].astype(np.float32)
         opening = self._opening(expression.mouth, basis)
         if (opening.lower_edge - opening.upper_edge)[:, 1].max() > _SMALLEST_GAP:
-            skull = rig.face.to_mouth(rig.grid.sample(head, rig.patch, places)).astype(np.float32)
+            skull = rig.face.to_mouth(rig.grid.sample(head, rig.patch, places).astype(np.float64)).astype(np.float32)
             inside = look_inside(rig.interior, skull, opening, rig.line.meeting_v)
             mouth = inside + (mouth - inside) * lower_alpha
         mouth += (seen_upper[..., :3] - mouth) * upper_alpha
         around = self._frame[rig.box.rows, rig.box.columns]
         blended = around + (mouth - around) * rig.box.blend
-        around[:] = cv2.convertScaleAbs(blended)
+        around[:] = to_bytes(blended)
 
     def _lip(self, sheet: npt.NDArray[np.uint8], origins: Field) -> npt.NDArray[np.uint8]:
         corner = np.array([self._rig.lips.left_px, self._rig.lips.top_px], np.float32)
-        seen = cv2.remap(sheet, origins - corner, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return seen  # type: ignore[return-value]
+        return look_up(sheet, origins - corner)
 
     def _opening(self, mouth: Weights, basis: Weights) -> Opening:
         rig = self._rig

@@ -135,7 +135,7 @@ def _controls(face: Face, line: LipLine, sheet: Sheet) -> tuple[Points, Array]:
     mouth = face.to_mouth(face.points)
     outer = mouth[list(UPPER_OUTER if sheet == "upper" else LOWER_OUTER)]
     edge = line.upper if sheet == "upper" else line.lower
-    guard = edge[2:9] + [0.0, _SEAM_GUARD if sheet == "upper" else -_SEAM_GUARD]
+    guard = [*edge[2:9], 0.0, _SEAM_GUARD if sheet == "upper" else -_SEAM_GUARD]
     lips = np.vstack([outer, edge[1:-1], guard])
     is_outer = np.arange(len(lips)) < len(outer)
     jaw, jaw_share = _jaw_points(mouth, sheet)
@@ -204,8 +204,5 @@ def _jaw_moves(shape: str, jaw: Points, share: Array, line: LipLine) -> Array:
 def _cheek_moves(shape: str, cheeks: Points) -> Array:
     motion = _CHEEKS.get(shape, SideMotion())
     near = np.exp(-(((np.abs(cheeks[:, 0]) - 1.2) / 0.9) ** 2))
-    if shape == "jaw":
-        down = motion.down * smoothstep((cheeks[:, 1] + 0.9) / 1.8)
-    else:
-        down = motion.down * near
+    down = motion.down * smoothstep((cheeks[:, 1] + 0.9) / 1.8) if shape == "jaw" else motion.down * near
     return np.column_stack([motion.out * np.sign(cheeks[:, 0]) * near, down])
