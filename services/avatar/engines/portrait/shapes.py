@@ -135,7 +135,7 @@ def _controls(face: Face, line: LipLine, sheet: Sheet) -> tuple[Points, Array]:
     mouth = face.to_mouth(face.points)
     outer = mouth[list(UPPER_OUTER if sheet == "upper" else LOWER_OUTER)]
     edge = line.upper if sheet == "upper" else line.lower
-    guard = [*edge[2:9], 0.0, _SEAM_GUARD if sheet == "upper" else -_SEAM_GUARD]
+    guard = edge[2:9] + np.array([0.0, _SEAM_GUARD if sheet == "upper" else -_SEAM_GUARD])
     lips = np.vstack([outer, edge[1:-1], guard])
     is_outer = np.arange(len(lips)) < len(outer)
     jaw, jaw_share = _jaw_points(mouth, sheet)
