@@ -1,0 +1,63 @@
+"""The commands of the README, run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = re.findall(r"```bash\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+SAY, TEST, *CURLS = COMMANDS
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`scripts/talkie up`, on the port the README names."""
+    process = subprocess.Popen(
+        [ROOT / "scripts" / "talkie", "up"], stderr=subprocess.PIPE, text=True, cwd=tmp_path_factory.mktemp("up")
+    )
+    assert process.stderr is not None
+    started = next((line for line in process.stderr if "Talkie is at" in line), "")
+    assert ":8000" in started
+    drain = threading.Thread(target=process.stderr.read, daemon=True)
+    drain.start()
+    yield
+    process.terminate()
+    assert process.wait(30) == 0
+    drain.join(5)
+
+
+def run(command: str, folder: Path) -> None:
+    """Run a command of the README in `folder`, where the checkout's folders are to be found by their names."""
+    for name in ("scripts", "avatars"):
+        (folder / name).symlink_to(ROOT / name)
+    environment = os.environ | {"COLUMNS": "100"}
+    subprocess.run(command, shell=True, check=True, cwd=folder, env=environment, timeout=100)
+
+
+def test_the_first_command_makes_a_film(tmp_path: Path) -> None:
+    run(SAY, tmp_path)
+    with av.open(str(tmp_path / "hello.mp4")) as film:
+        assert {stream.codec.name for stream in film.streams} == {"h264", "aac"}
+        assert sum(1 for _ in film.decode(video=0)) > 50
+
+
+def test_the_second_command_is_the_one_ci_calls() -> None:
+    assert TEST == "scripts/test"
+    assert TEST in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", CURLS, ids=lambda command: re.findall(r"-o (\S+)", command)[0])
+def test_every_curl_brings_what_it_promises(command: str, tmp_path: Path, server: None) -> None:
+    run(command, tmp_path)
+    (made,) = (path for path in tmp_path.iterdir() if path.is_file())
+    with av.open(str(made)) as film:
+        assert film.streams[0].codec.name in ("h264", "mp3")
+        assert sum(1 for _ in film.decode(0)) > 10
