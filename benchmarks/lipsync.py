@@ -12,6 +12,7 @@ with the sound reversed the correlation must collapse.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -89,7 +90,7 @@ def avatars() -> Iterator[AvatarSource]:
         yield read_avatar(folder).source
     photo = np.ascontiguousarray(skimage.data.astronaut()[:, :, ::-1])
     face = MeshFaceFinder(MODELS).find(photo)
-    yield AvatarSource("astronaut (photo)", photo, face.landmarks, "astronaut")
+    yield AvatarSource("astronaut (photo)", photo, face.landmarks, hashlib.sha256(photo).hexdigest())
 
 
 def speak(text: str, language: str) -> AudioChunk:

@@ -38,6 +38,9 @@ FRAGMENT_US = 200_000
 FRAMES_AHEAD = 8
 """How far the engine may run ahead of the encoder."""
 
+# libswscale's bilinear, full chroma input and accurate rounding: without the latter two greys turn yellowish.
+_SCALER_FLAGS = 0x2 | 0x4000 | 0x40000
+
 _BT709 = 1
 _LIMITED_RANGE = 1
 
@@ -83,7 +86,9 @@ def _pictures(frames: Generator[VideoFrame, None, None]) -> Generator[av.VideoFr
     with closing(frames):
         for frame in frames:
             view = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="bgr24")
-            yield reformatter.reformat(view, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+            yield reformatter.reformat(
+                view, format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=_SCALER_FLAGS, threads=1
+            )
 
 
 class _Sink:

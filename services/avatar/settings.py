@@ -40,5 +40,5 @@ class AvatarSettings(ServiceSettings):
     max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger pictures are answered with 413.")
     max_picture_pixels: int = Field(50_000_000, gt=0, description="Pictures of more pixels are refused unread.")
     uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
-    sources_kept: int = Field(8, ge=1, description="Avatars of the folder kept decoded in memory.")
+    sources_kept: int = Field(6, ge=1, description="Avatars of the folder kept decoded in memory.")
     tracks_kept: int = Field(8, ge=1, description="Avatars kept prepared for rendering, one per avatar and frame size.")

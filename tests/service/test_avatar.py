@@ -19,7 +19,8 @@ import pytest
 from card import CardEngine, read_number
 
 from services.avatar.app import create_app
-from services.avatar.engine import FrameSize
+from services.avatar.engine import FrameSize, Image, LipSyncEngine
+from services.avatar.engines.portrait.engine import PortraitEngine
 from services.avatar.lipsync import LipSync
 from services.avatar.settings import AvatarSettings
 from services.chassis.fmp4 import BoxReader
@@ -44,28 +45,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def service(folder: Path, engine: CardEngine, **fields: Any) -> AsyncIterator[tuple[httpx.AsyncClient, LipSync]]:
+async def service(
+    folder: Path, engine: LipSyncEngine, **fields: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, LipSync]]:
     settings = AvatarSettings(port=0, avatar_dir=folder, **fields)
     app = create_app(settings, engine)
     async with serve(app, settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         yield client, app.state.lip_sync
 
 
-def with_service(folder: Path, visit: Visit, engine: CardEngine | None = None, **fields: Any) -> CardEngine:
-    engine = engine or CardEngine()
+def with_service(folder: Path, visit: Visit, engine: LipSyncEngine | None = None, **fields: Any) -> CardEngine:
+    """Run `visit` against a service with `engine`, a new card engine by default; return the default one."""
+    cards = CardEngine()
 
     async def run() -> None:
-        async with service(folder, engine, **fields) as (client, lip_sync):
+        async with service(folder, engine or cards, **fields) as (client, lip_sync):
             await visit(client, lip_sync)
 
     asyncio.run(run())
-    return engine
+    return cards
 
 
-def tone(samples: int, rate_hz: int = 48_000) -> bytes:
-    """A tone between two 40 ms silences."""
+def tone(samples: int, rate_hz: int = 48_000, silence_ms: int = 40) -> bytes:
+    """A tone between two silences."""
     sound = 8_000 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate_hz)
-    edge = min(samples, rate_hz * 40 // 1000)
+    edge = min(samples, rate_hz * silence_ms // 1000)
     sound[:edge] = sound[samples - edge :] = 0
     return sound.astype("<i2").tobytes()
 
@@ -299,3 +303,35 @@ def test_old_setting_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEO_AVATAR_DIR", "/somewhere")
     monkeypatch.setenv("AVATAR_LANES", "3")
     assert (AvatarSettings().avatar_dir, AvatarSettings().lanes) == (Path("/somewhere"), 3)
+
+
+def test_the_portrait_engine_joins_unseen() -> None:
+    """With the real engine and a shipped avatar: every frame is as in one go, but for the encoder's noise."""
+    counts = [30, 41, 25]
+    firsts = [0, 30, 71]
+    pieces = [tone(count * 1_920, silence_ms=120) for count in counts]
+
+    async def visit(client: httpx.AsyncClient, _: LipSync) -> None:
+        async def segment(pcm: bytes, first_frame: int) -> bytes:
+            answer = await client.post(
+                "/v1/lipsync",
+                params={"avatar": "maya", "width": 256, "height": 256, "first_frame": first_frame},
+                content=pcm,
+                headers={"Content-Type": RAW},
+            )
+            assert (answer.status_code, answer.headers["x-talkie-engine"]) == (200, "portrait")
+            return answer.content
+
+        whole = pictures_of(await segment(b"".join(pieces), 0))
+        apart = [await segment(pcm, first) for pcm, first in reversed(list(zip(pieces, firsts, strict=True)))]
+        together = pictures_of(joined(apart[::-1]))
+        assert len(whole) == len(together) == sum(counts)
+        assert min(cv2.PSNR(a, b) for a, b in zip(whole, together, strict=True)) > 34
+        assert cv2.PSNR(whole[40], whole[10]) < 34  # frames do differ
+
+    with_service(Path("avatars"), visit, PortraitEngine())
+
+
+def pictures_of(data: bytes) -> list[Image]:
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from skimage import data
 
+from services.avatar.artwork import read_avatar
 from services.avatar.engine import Image
 from services.avatar.face import models
 from services.avatar.face.finder import MeshFaceFinder
 from services.avatar.face.models import FILES, load_models
 from services.contract.errors import Unavailable, UnsuitableFace
 
+AVATARS = Path("avatars")
+SHIPPED = sorted(path.parent.name for path in AVATARS.glob("*/avatar.json"))
 MODELS_DIR = Path("models")
 """Where the product keeps them too, so that they are fetched once."""
 
@@ -118,6 +121,22 @@ def test_small_faces_far_apart_are_counted_too(finder: MeshFaceFinder, photo: Im
     scene[1_500:2_012, 1_500:2_012] = photo
     with pytest.raises(UnsuitableFace, match="2 faces"):
         finder.find(scene)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_drawn_faces_are_found_where_they_were_drawn(finder: MeshFaceFinder, name: str) -> None:
+    avatar = read_avatar(AVATARS / name).source
+    found, drawn = finder.find(avatar.portrait).landmarks, avatar.landmarks
+    eye_distance = np.linalg.norm(drawn[263, :2] - drawn[33, :2])
+    away = np.linalg.norm(found[:, :2] - drawn[:, :2], axis=1) / eye_distance
+    assert away[:468].mean() < 0.03
+    assert away[[RIGHT_IRIS, LEFT_IRIS]].max() < 0.03
+
+
+def test_drawn_faces_are_counted(finder: MeshFaceFinder) -> None:
+    portraits = [cv2.resize(read_avatar(AVATARS / name).source.portrait, (400, 400)) for name in SHIPPED[:3]]
+    with pytest.raises(UnsuitableFace, match="3 faces"):
+        finder.find(np.hstack(portraits))
 
 
 def test_a_bystander_does_not_matter(finder: MeshFaceFinder, photo: Image) -> None:

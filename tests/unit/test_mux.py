@@ -153,6 +153,16 @@ def test_what_players_need_is_declared() -> None:
         assert (sound.name, sound.sample_rate, sound.layout.name) == ("aac", 48_000, "mono")
 
 
+def test_colours_survive() -> None:
+    colours = np.array([(128, 128, 128), (200, 60, 40), (40, 60, 200), (150, 180, 230), (255, 255, 255)], np.uint8)
+    segment = segment_of(AudioChunk(bytes(9_600), 48_000), 0, Fraction(25), FrameSize(320, 128))
+    picture = np.repeat(colours, 64, axis=0)[None].repeat(128, axis=0)
+    film = b"".join(mux_segment((picture for _ in range(segment.frames)), segment))
+    with av.open(io.BytesIO(film)) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    assert np.abs(shown[64, 32::64].astype(int) - colours).max() <= 4
+
+
 def test_keyframes_are_a_second_apart_at_most_and_nothing_is_reordered() -> None:
     segment = segments(Fraction(25))[0]
     with av.open(io.BytesIO(joined([boxes_of(segment)]))) as container:

@@ -19,7 +19,7 @@ from services.contract.video import Timeline
 
 _JAW, _ROUND, _SMILE = (MOUTH_SHAPES.index(name) for name in ("jaw", "round", "smile"))
 
-_QUIETEST_DB, _LOUDEST_DB = -45.0, -15.0
+_QUIETEST_DB, _LOUDEST_DB = -40.0, -14.0
 """Speech levelled near -16 LUFS lies between these."""
 
 
@@ -47,7 +47,7 @@ def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats
     level = level_db(speech, instants)
     articulation = articulate(phones, instants) if phones else listen(speech, instants)
     loudness = smoothstep((level - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
-    articulation.weights[:, _JAW] *= 0.62 + 0.42 * loudness
+    articulation.weights[:, _JAW] *= 0.5 + 0.56 * loudness
     return articulation, stressed_times_s(phones) if phones else loudest_times_s(level, instants)
 
 
