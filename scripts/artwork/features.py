@@ -42,7 +42,7 @@ def _corners(look: EyeLook) -> tuple[float, float, float, float]:
 
 
 def _reversed_lower(look: EyeLook) -> str:
-    out_x, out_y, in_x, in_y = _corners(look)
+    out_x, out_y, in_x, _ = _corners(look)
     bottom = EYE_Y + look.tall * 0.55
     return (
         f"C{in_x - 16} {bottom - 6} {EYE_X + 20} {bottom} {EYE_X} {bottom} "
