@@ -96,7 +96,7 @@ def _in_colour(picture: Pillow.Image) -> Pillow.Image:
         wide = np.asarray(picture).astype(np.uint32)
         picture = Pillow.fromarray((wide >> 8).clip(0, 255).astype(np.uint8))
     if not picture.has_transparency_data:
-        return picture.convert("RGB")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
     cut_out = picture.convert("RGBA")
     paper = Pillow.new("RGBA", cut_out.size, _PAPER)
     return Pillow.alpha_composite(paper, cut_out).convert("RGB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,9 @@ from services.contract.speech import ENGINE_HEADER
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, LipSyncEngineInfo, LipSyncParams
 
 PREVIEW_SIDE_PX = 512
+
+PICTURES_AT_ONCE = 2
+"""Pictures decoded side by side: each may take hundreds of megabytes for a moment."""
 
 
 class AddParams(BaseModel):
@@ -72,6 +75,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
 def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter:
     """Return the routes of the avatar library."""
     router = APIRouter(prefix="/v1/avatars", tags=["avatars"])
+    pictures = CapacityLimiter(PICTURES_AT_ONCE)
 
     @router.get("")
     async def avatars() -> list[AvatarInfo]:
@@ -87,7 +91,7 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter
             )
         data = await read_picture(request, settings.max_picture_bytes)
         make = partial(library.add, params.name) if params.keep else library.remember
-        return (await to_thread.run_sync(make, data)).info
+        return (await to_thread.run_sync(make, data, limiter=pictures)).info
 
     @router.delete("/{name}", status_code=204)
     async def remove(name: str) -> None:
@@ -97,7 +101,7 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter
     @router.get("/{name}/portrait", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
     async def portrait(name: str) -> Response:
         """Return a small picture of an avatar."""
-        return Response(await to_thread.run_sync(_preview, library, name), media_type="image/jpeg")
+        return Response(await to_thread.run_sync(_preview, library, name, limiter=pictures), media_type="image/jpeg")
 
     return router
 
