@@ -59,5 +59,5 @@ def test_every_curl_brings_what_it_promises(command: str, tmp_path: Path, server
     run(command, tmp_path)
     (made,) = (path for path in tmp_path.iterdir() if path.is_file())
     with av.open(str(made)) as film:
-        assert film.streams[0].codec.name .startswith(("h264", "mp3"))
+        assert film.streams[0].codec.name.startswith(("h264", "mp3"))
         assert sum(1 for _ in film.decode(0)) > 10
