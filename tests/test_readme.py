@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
+
+from tests.processes import running_stack
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = re.findall(r"```bash\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
@@ -18,20 +19,11 @@ SAY, TEST, *CURLS = COMMANDS
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def server() -> Iterator[None]:
     """`scripts/talkie up`, on the port the README names."""
-    process = subprocess.Popen(
-        [ROOT / "scripts" / "talkie", "up"], stderr=subprocess.PIPE, text=True, cwd=tmp_path_factory.mktemp("up")
-    )
-    assert process.stderr is not None
-    started = next((line for line in process.stderr if "Talkie is at" in line), "")
-    assert ":8000" in started
-    drain = threading.Thread(target=process.stderr.read, daemon=True)
-    drain.start()
-    yield
-    process.terminate()
-    assert process.wait(30) == 0
-    drain.join(5)
+    with running_stack(str(ROOT / "scripts" / "talkie"), "up") as url:
+        assert url.endswith(":8000")
+        yield
 
 
 def run(command: str, folder: Path) -> None:

@@ -9,16 +9,16 @@ from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 from services.gateway.sentences import Pause
 
-PAUSE_S = {Pause.CLAUSE: 0.12, Pause.SENTENCE: 0.34, Pause.PARAGRAPH: 0.6}
+PAUSE_S = {Pause.CLAUSE: 0.1, Pause.SENTENCE: 0.24, Pause.PARAGRAPH: 0.5}
 """Silence after a sentence, before it is rounded up to whole frames."""
 
 FIRST_LEAD_S = 0.24
 """Silence before the first sentence: the film begins with a closed mouth."""
 
-LEAD_S = 0.06
-"""Silence before every other sentence; the avatar service needs 40 ms to join sound without a trace."""
+LEAD_S = 0.1
+"""Silence before every other sentence: sound joins without a trace from 40 ms on, a face from 100 ms."""
 
-LAST_PAUSE_S = 0.5
+LAST_PAUSE_S = 0.4
 _FADE_S = 0.005
 
 Samples = npt.NDArray[np.int16]
