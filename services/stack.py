@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from services.avatar.app import create_app as create_avatar
 from services.avatar.settings import AvatarSettings
+from services.avatar.warming import FIRST
 from services.chassis.server import serve, until_signal
 from services.gateway.app import create_app as create_gateway
 from services.gateway.settings import GatewaySettings
@@ -29,10 +30,25 @@ class Engines:
     avatar_url: str
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """An avatar, empty for the first there is, and the frames it will be asked for."""
+
+    avatar: str = ""
+    width: int = 512
+    height: int = 512
+
+
 @asynccontextmanager
-async def engine_services() -> AsyncIterator[Engines]:
-    """Serve tts and avatar on free loopback ports until the block ends."""
+async def engine_services(warm: WarmUp | None = None) -> AsyncIterator[Engines]:
+    """Serve tts and avatar on free loopback ports until the block ends.
+
+    An avatar to `warm` up is prepared while the speech engine is still loading.
+    """
     tts, avatar = TtsSettings(host=_LOOPBACK, port=0), AvatarSettings(host=_LOOPBACK, port=0)
+    if warm is not None:
+        chosen = {"warm_avatar": warm.avatar or FIRST, "warm_width": warm.width, "warm_height": warm.height}
+        avatar = avatar.model_copy(update=chosen)
     async with AsyncExitStack() as servers:
         tts_url, avatar_url = await asyncio.gather(
             servers.enter_async_context(serve(create_tts(tts), tts)),
@@ -47,7 +63,7 @@ async def embedded_stack(settings: GatewaySettings) -> AsyncIterator[str]:
 
     The gateway stops first, so that work in flight still finds the services it needs.
     """
-    async with engine_services() as engines:
+    async with engine_services(WarmUp(settings.default_avatar)) as engines:
         urls = {"tts_url": engines.tts_url, "avatar_url": engines.avatar_url}
         settings = settings.model_copy(update=urls)
         async with serve(create_gateway(settings), settings) as url:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import cv2
+from anyio import to_thread
 from fastapi import FastAPI
 
 from services.avatar.engine import LipSyncEngine
@@ -14,6 +16,7 @@ from services.avatar.library import AvatarLibrary
 from services.avatar.lipsync import LipSync
 from services.avatar.routes import avatar_router, lipsync_router
 from services.avatar.settings import AvatarSettings
+from services.avatar.warming import warm_up
 from services.chassis.app import create_service_app
 
 
@@ -28,7 +31,9 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         # fight them for the same cores: frames are too small to be worth splitting.
         cv2.setNumThreads(1)
         await lip_sync.start()
+        warming = asyncio.create_task(to_thread.run_sync(warm_up, settings, library, lip_sync))
         yield
+        await warming
         await lip_sync.close()
 
     app = create_service_app(

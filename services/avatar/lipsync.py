@@ -40,6 +40,10 @@ class LipSync:
         if self._engine is None:
             self._engine = await to_thread.run_sync(ENGINES[self._settings.engine], self._settings)
 
+    def prepare(self, source: AvatarSource, size: FrameSize) -> Any:
+        """Return `source` prepared for frames of `size`; it is kept for the renders to come. Blocking."""
+        return self._tracks.get_or_make((source.digest, size), partial(self.engine.prepare, source, size))
+
     async def check(self) -> None:
         """Return when the engine can work; raise the `ServiceError` that says why not."""
         _ = self.engine
@@ -55,7 +59,6 @@ class LipSync:
 
     def _render(self, source: AvatarSource, segment: Segment) -> Generator[bytes, None, None]:
         # In the lane's thread, so that preparing an avatar counts as the work it is.
-        prepare = partial(self.engine.prepare, source, segment.size)
-        track = self._tracks.get_or_make((source.digest, segment.size), prepare)
+        track = self.prepare(source, segment.size)
         frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps)
         yield from mux_segment(frames, segment)

@@ -41,4 +41,7 @@ class AvatarSettings(ServiceSettings):
     max_picture_pixels: int = Field(50_000_000, gt=0, description="Pictures of more pixels are refused unread.")
     uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
     sources_kept: int = Field(6, ge=1, description="Avatars of the folder kept decoded in memory.")
+    warm_avatar: str = Field("", description="Avatar to prepare at start; empty for none, 'auto' for the first.")
+    warm_width: int = Field(512, ge=128, description="Width of the frames it is prepared for.")
+    warm_height: int = Field(512, ge=128, description="Height of the frames it is prepared for.")
     tracks_kept: int = Field(8, ge=1, description="Avatars kept prepared for rendering, one per avatar and frame size.")

@@ -21,7 +21,7 @@ from services.gateway.finish import faststart
 from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
 from services.gateway.requests import VideoAsk, VideoRequest
 from services.gateway.settings import GatewaySettings
-from services.stack import engine_services
+from services.stack import WarmUp, engine_services
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ async def make_film(options: SayOptions, console: Console) -> None:
     started = time.perf_counter()
     with _progress(console) as progress:
         bar = progress.add_task("starting", total=None)
-        async with engine_services() as urls:
+        width, height = request.frame_size
+        async with engine_services(WarmUp(request.avatar_name, width, height)) as urls:
             tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
             try:
                 cast = await Casting(GatewaySettings(), tts, avatar).cast(VideoAsk(request))

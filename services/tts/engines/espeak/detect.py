@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -34,10 +35,11 @@ class LanguageDetector:
     """Tells languages apart by their script and letters."""
 
     def __init__(self, languages: Collection[str]) -> None:
-        """Load the model, for texts in `languages` (ISO 639-1 codes)."""
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        known = set(self._identifier.nb_classes)
-        self._identifier.set_languages(sorted(known & set(languages)))
+        """Begin to load the model, for texts in `languages` (ISO 639-1 codes)."""
+        # Half a second of work that most texts do without, and that nobody need wait for at the start.
+        loader = ThreadPoolExecutor(1, thread_name_prefix="detector")
+        self._identifier = loader.submit(_load, languages)
+        loader.shutdown(wait=False)
 
     def detect(self, text: str) -> str:
         """Return the ISO 639-1 code of the language `text` is most likely written in."""
@@ -46,10 +48,16 @@ class LanguageDetector:
     def _by_statistics(self, text: str) -> str:
         possible = [
             (language, probability * _prior(language))
-            for language, probability in self._identifier.rank(text)
+            for language, probability in self._identifier.result().rank(text)
             if language not in _FOREIGN_LETTERS or not _FOREIGN_LETTERS[language].search(text)
         ]
         return str(max(possible, key=lambda pair: pair[1])[0])
+
+
+def _load(languages: Collection[str]) -> LanguageIdentifier:
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(sorted(set(identifier.nb_classes) & set(languages)))
+    return identifier
 
 
 def _by_script(text: str) -> str | None:
