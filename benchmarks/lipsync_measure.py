@@ -41,18 +41,17 @@ def phoneme_openness(speech: AudioChunk, frames: int, fps: float) -> Track:
         for part, start_s, end_s in zip(parts, edges_s, edges_s[1:], strict=False):
             openness[(times_s >= start_s) & (times_s < end_s)] = part
     _shut_closures(openness, times_s, marks, speech)
-    window = np.hanning(round(_SMOOTHING_S / _STEP_S))
-    smooth = np.convolve(openness, window / window.sum(), "same")
-    return np.interp((np.arange(frames) + 0.5) / fps, times_s, smooth)
+    return np.interp((np.arange(frames) + 0.5) / fps, times_s, _smooth(openness))
 
 
 def loudness(speech: AudioChunk, frames: int, fps: float) -> Track:
-    """Return the loudness of each frame, 0 for 45 dB under the loudest to 1."""
+    """Return the amplitude envelope of `speech` in the middle of each frame, smoothed like the openness."""
+    block = round(_STEP_S * speech.sample_rate_hz)
     sound = _sound(speech)
-    edges = np.minimum((np.arange(frames + 1) * speech.sample_rate_hz / fps).astype(int), len(sound))
-    power = np.array([np.mean(np.square(sound[a:b])) if b > a else 0.0 for a, b in itertools.pairwise(edges)])
-    decibels = 10 * np.log10(power + 1e-9)
-    return np.clip((decibels - np.percentile(decibels, 95)) / 45 + 1, 0, 1)
+    blocks = np.pad(sound, (0, -len(sound) % block)).reshape(-1, block)
+    amplitude = _smooth(np.sqrt(np.mean(np.square(blocks), axis=1)))
+    middles_s = (np.arange(len(amplitude)) + 0.5) * block / speech.sample_rate_hz
+    return np.interp((np.arange(frames) + 0.5) / fps, middles_s, amplitude, right=0.0)
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,11 @@ def _shut_closures(openness: Track, times_s: Track, marks: Sequence[Mark], speec
             heard = inside[~silent[inside]]
             first = heard[-1] + 1 if len(heard) else before.start_s / _STEP_S
             openness[(times_s >= first * _STEP_S) & (times_s < stop.start_s)] = _parts(stop, None)[0]
+
+
+def _smooth(track: Track) -> Track:
+    window = np.hanning(round(_SMOOTHING_S / _STEP_S))
+    return np.convolve(track, window / window.sum(), "same")
 
 
 def _sound(speech: AudioChunk) -> Track:

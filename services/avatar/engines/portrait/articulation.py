@@ -25,10 +25,11 @@ _LEAD_S = 0.005
 
 # How long before and after its middle a sound's pull on each shape has faded away; a longer sound
 # adds this much of its length, and one longer still is held.
-_BEFORE_S = np.array([0.068, 0.10, 0.16, 0.07, 0.07, 0.06, 0.06, 0.14, 0.09])
-_AFTER_S = np.array([0.063, 0.085, 0.12, 0.065, 0.065, 0.06, 0.06, 0.14, 0.08])
-_STRETCH = 0.3
+_BEFORE_S = np.array([0.055, 0.10, 0.16, 0.06, 0.06, 0.06, 0.06, 0.14, 0.09])
+_AFTER_S = np.array([0.05, 0.085, 0.12, 0.055, 0.055, 0.06, 0.06, 0.14, 0.08])
+_STRETCH = 0.28
 _LONGEST_GLIDE_S = 0.2
+_PULL_OF_REST = 0.01
 
 # Lips that meet do so for at least this long, and need this long to come together and to part:
 # less beside a short vowel, which would not be seen at all otherwise.
@@ -100,7 +101,7 @@ def _targets(phones: Sequence[Phone]) -> tuple[Floats, Floats]:
 def _blend(phones: Sequence[Phone], times_s: Floats) -> Floats:
     """Return the mean [steps, 9] of the shapes of `phones`, weighted by their pull at each step."""
     shape, dominance = _targets(phones)
-    total = np.full((len(times_s), len(MOUTH_SHAPES)), 1e-6)
+    total = np.full((len(times_s), len(MOUTH_SHAPES)), _PULL_OF_REST)
     mixed = np.zeros_like(total)
     for index, phone in enumerate(phones):
         length_s = min(phone.end_s - phone.start_s, _LONGEST_GLIDE_S)

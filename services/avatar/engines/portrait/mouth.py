@@ -13,8 +13,8 @@ from services.avatar.engines.portrait.instants import Floats, Instants
 _JAW, _WIDE, _ROUND, _UP, _LOW, _PRESS, _BITE, _SMILE, _TONGUE = range(len(MOUTH_SHAPES))
 _APERTURE = [_JAW, _UP, _LOW]
 
-_OPENING_PER_S = np.array([7.5, 5.0, 5.0])
-_CLOSING_PER_S = np.array([10.0, 7.0, 7.0])
+_OPENING_PER_S = np.array([9.0, 6.0, 6.0])
+_CLOSING_PER_S = np.array([12.0, 8.0, 8.0])
 
 
 def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
@@ -26,7 +26,7 @@ def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
     mouth[:, _APERTURE] = _limit_speed(mouth[:, _APERTURE], float(instants.fps))
     mouth[:, _PRESS] = np.maximum(mouth[:, _PRESS] * closed, 0.8 * closed)
     mouth[:, _BITE] = bitten * (1 - closed)
-    mouth[:, _ROUND] *= 1 - 0.25 * bitten
+    mouth[:, _ROUND] *= (1 - 0.25 * bitten) * (1 - 0.5 * closed)  # pressed lips spread
     mouth[:, _TONGUE] *= 1 - closed
     track: MouthTrack = mouth.astype(np.float32)
     return track

@@ -18,9 +18,10 @@ from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 
 _JAW, _ROUND, _SMILE = (MOUTH_SHAPES.index(name) for name in ("jaw", "round", "smile"))
+_APERTURE = [MOUTH_SHAPES.index(name) for name in ("jaw", "up", "low")]
 
-_QUIETEST_DB, _LOUDEST_DB = -40.0, -14.0
-"""Speech levelled near -16 LUFS lies between these."""
+_QUIETEST_DB, _LOUDEST_DB = -36.0, -12.0
+"""Between these the mouth opens with the loudness; they fit speech levelled near -16 LUFS."""
 
 
 def perform(speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int) -> list[Expression]:
@@ -47,7 +48,7 @@ def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats
     level = level_db(speech, instants)
     articulation = articulate(phones, instants) if phones else listen(speech, instants)
     loudness = smoothstep((level - _QUIETEST_DB) / (_LOUDEST_DB - _QUIETEST_DB))
-    articulation.weights[:, _JAW] *= 0.5 + 0.56 * loudness
+    articulation.weights[:, _APERTURE] *= (0.35 + 0.72 * loudness)[:, None]
     return articulation, stressed_times_s(phones) if phones else loudest_times_s(level, instants)
 
 

@@ -36,11 +36,11 @@ def vowel(openness: float, frontness: float, rounding: float) -> Viseme:
     spread = frontness * (1 - rounding)
     shape = _weights(
         0.0,
-        jaw=0.13 + 0.76 * openness - 0.07 * rounding,
+        jaw=0.13 + 0.76 * openness - 0.04 * rounding,
         wide=spread * (0.75 - 0.6 * openness),
         round=rounding * (1 - 0.45 * openness),
         up=0.06 + 0.18 * spread + 0.07 * openness,
-        low=(0.1 - 0.06 * rounding) + 0.3 * spread * (1 - 0.6 * openness) + 0.05 * openness,
+        low=(0.1 - 0.05 * rounding) + 0.3 * spread * (1 - 0.6 * openness) + 0.05 * openness,
         tongue=0.4 * frontness * (1 - openness),
     )
     reduced = openness < 0.3 and spread < 0.5 and rounding < 0.5
@@ -58,7 +58,7 @@ LABIODENTAL = Viseme(
     _weights(0.0, jaw=0.05, up=0.1, bite=1.0), _weights(1.4, jaw=1.1, wide=0.5, round=0.55, bite=2.5), bites=True
 )
 NEAR_BILABIAL = Viseme(_weights(0.0, jaw=0.08, low=0.05, press=0.25), _weights(1.2, wide=0.5, round=0.5))
-LIP_GLIDE = Viseme(_weights(0.0, jaw=0.05, round=0.95), _weights(1.1, round=1.4))
+LIP_GLIDE = Viseme(_weights(0.0, jaw=0.07, round=0.9), _weights(1.1, round=1.4))
 LABIAL_PALATAL = Viseme(_weights(0.0, jaw=0.07, round=0.85, low=0.05, tongue=0.3), _weights(1.0, round=1.3))
 DENTAL = Viseme(_weights(0.0, jaw=0.22, wide=0.1, up=0.15, low=0.25, tongue=1.0), _weights(0.8, tongue=1.2))
 ALVEOLAR_STOP = Viseme(
