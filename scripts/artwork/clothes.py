@@ -28,7 +28,7 @@ def _cloth(brush: Brush, shape: skia.Path, light: str, dark: str) -> None:
 def blazer(brush: Brush, light: str, dark: str, shirt: str, shirt_dark: str) -> None:
     """A blazer over an open collar."""
     _cloth(brush, _torso(396), light, dark)
-    opening = path("M414 790 C436 868 588 868 610 790 C642 860 622 960 590 1030 L434 1030 C402 960 382 860 414 790 Z")
+    opening = path("M414 790 C436 842 588 842 610 790 C642 860 622 960 590 1030 L434 1030 C402 960 382 860 414 790 Z")
     brush.fill(opening, linear((0, 800), (0, 1030), ((0, shirt), (1, shirt_dark))))
     for collar in both("M418 782 C400 798 396 812 400 828 L468 926 L512 902 C474 880 436 846 418 782 Z"):
         brush.fill(collar, shirt_dark + "A0", blur=5)

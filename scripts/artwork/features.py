@@ -140,7 +140,7 @@ def draw_brows(brush: Brush, person: Person) -> None:
     for brow in both(shape):
         brush.fill(brow, look.ink + "60", blur=3)
         brush.fill(brow, look.ink + "D8", blur=0.8)
-    for i in range(9):
+    for i in range(6):
         x, y = 474 - i * 11, in_y + 4 - i * 1.6 - lift * 0.3
         for hair in both(f"M{x} {y + thick * 0.3} Q{x - 6} {y - thick * 0.15} {x - 15} {y - thick * 0.25}"):
             brush.stroke(hair, look.ink + "70", 1.8, blur=0.4)

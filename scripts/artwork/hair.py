@@ -58,6 +58,7 @@ def long_front(brush: Brush, ink: HairInk) -> None:
     )
     for lock in (left, right):
         brush.fill(lock, ink.dark + "70", blur=12)
+    brush.fill(path("M552 166 L484 244 Q530 216 556 214 Q584 220 612 248 Z"), ink.middle)
     for lock in (left, right):
         _body(brush, lock, ink, 150, 640)
     sweep = [
@@ -76,7 +77,7 @@ def long_front(brush: Brush, ink: HairInk) -> None:
 
 def short_cap(brush: Brush, ink: HairInk) -> None:
     """Short hair, combed up and back, with faded sides."""
-    sides = path("M338 492 C328 420 330 330 372 262 L410 300 C374 340 360 400 358 452 C356 470 348 486 338 492 Z")
+    sides = path("M338 492 C328 420 330 330 372 262 L392 292 C372 330 360 400 358 452 C356 470 348 486 338 492 Z")
     for side in (sides, mirrored(sides)):
         brush.fill(side, ink.dark + "C8")
         brush.fill(side, ink.dark + "90", blur=4)
