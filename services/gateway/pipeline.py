@@ -61,7 +61,9 @@ FilmEvent = SentenceSpoken | Fragment
 
 
 @dataclass(frozen=True)
-class _Segment:
+class Segment:
+    """One sentence, spoken and laid out on the film's timeline."""
+
     spoken: SentenceSpoken
     speech: AudioChunk
 
@@ -81,47 +83,14 @@ class FilmMaker:
 
         Raises `InvalidRequest` for text without words, and whatever the services refuse.
         """
-        segments = ahead(self._segments(script), self._look_ahead)
+        segments = ahead(segments_of(self._tts, script), self._look_ahead)
         async with aclosing(segments):
             async for segment in segments:
                 yield segment.spoken
                 async for fragment in self._rendered(script, segment):
                     yield fragment
 
-    async def _segments(self, script: Script) -> AsyncGenerator[_Segment, None]:
-        sentences = split_sentences(script.text, script.language)
-        if not sentences:
-            raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
-        timeline = Timeline(script.fps)
-        frame, language = 0, script.language
-        for index, sentence in enumerate(sentences):
-            speech, language, voice = await self._speak(script, sentence, language)
-            last = index == len(sentences) - 1
-            laid = lay_out(
-                speech,
-                timeline,
-                frame,
-                lead_s=LEAD_S if index else FIRST_LEAD_S,
-                pause_s=LAST_PAUSE_S if last else PAUSE_S[sentence.pause],
-            )
-            frames = timeline.frames_to_hold(frame, laid.samples)
-            yield _Segment(SentenceSpoken(index, len(sentences), frame, frames, language, voice), laid)
-            frame += frames
-
-    async def _speak(self, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, str, str]:
-        """Return the speech, and the language and voice the first sentence settled for all."""
-        request = SpeechRequest(
-            text=sentence.text,
-            voice=script.voice,
-            language=language,
-            speed=script.speed,
-            pitch=script.pitch,
-            sample_rate_hz=FILM_SAMPLE_RATE_HZ,
-        )
-        async with self._tts.speak(request) as answer:
-            return join_chunks([chunk async for chunk in answer.chunks]), answer.language, answer.voice
-
-    async def _rendered(self, script: Script, segment: _Segment) -> AsyncIterator[Fragment]:
+    async def _rendered(self, script: Script, segment: Segment) -> AsyncIterator[Fragment]:
         params = LipSyncParams(
             avatar=script.avatar,
             first_frame=segment.spoken.first_frame,
@@ -137,3 +106,42 @@ class FilmMaker:
                     yield Fragment(segment.spoken.index, b"".join(wanted))
         if not boxes.at_boundary:
             raise EngineFailed("The avatar service broke off in the middle of a fragment; try again.")
+
+
+async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment, None]:
+    """Yield the sentences of `script`, each spoken and in its place.
+
+    The first one settles the language for all.
+    """
+    sentences = split_sentences(script.text, script.language)
+    if not sentences:
+        raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
+    timeline = Timeline(script.fps)
+    frame, language = 0, script.language
+    for index, sentence in enumerate(sentences):
+        speech, language, voice = await _speak(tts, script, sentence, language)
+        last = index == len(sentences) - 1
+        laid = lay_out(
+            speech,
+            timeline,
+            frame,
+            lead_s=LEAD_S if index else FIRST_LEAD_S,
+            pause_s=LAST_PAUSE_S if last else PAUSE_S[sentence.pause],
+        )
+        frames = timeline.frames_to_hold(frame, laid.samples)
+        yield Segment(SentenceSpoken(index, len(sentences), frame, frames, language, voice), laid)
+        frame += frames
+
+
+async def _speak(tts: TtsClient, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, str, str]:
+    """Return the speech, and the language and voice it was spoken in."""
+    request = SpeechRequest(
+        text=sentence.text,
+        voice=script.voice,
+        language=language,
+        speed=script.speed,
+        pitch=script.pitch,
+        sample_rate_hz=FILM_SAMPLE_RATE_HZ,
+    )
+    async with tts.speak(request) as answer:
+        return join_chunks([chunk async for chunk in answer.chunks]), answer.language, answer.voice

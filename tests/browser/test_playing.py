@@ -9,8 +9,6 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.processes import running_stack
-
 TEXT = "Hello there. This film plays while the rest of it is still being made."
 FLAGS = (
     "--no-sandbox",
@@ -26,12 +24,6 @@ PLAYED = """video => new Promise((resolve, reject) => {
     });
     if (video.ended) tell(); else video.onended = tell;
 })"""
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[str]:
-    with running_stack() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,24 @@
+"""The running product, shared by all tests that only look at it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.processes import running_stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[str]:
+    """URL of the whole product in a process of its own."""
+    with running_stack() as url:
+        yield url
+
+
+@pytest.fixture
+def client(stack: str) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with httpx.Client(base_url=stack, timeout=60) as client:
+        yield client
