@@ -16,7 +16,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from card import CardEngine, read_number
 
 from services.avatar.app import create_app
 from services.avatar.engine import FrameSize, Image, LipSyncEngine
@@ -28,6 +27,7 @@ from services.chassis.server import serve
 from services.contract.events import SPEECH_STREAM, encode_speech
 from services.contract.speech import AudioChunk, Mark
 from services.contract.video import LipSyncEngineInfo, Timeline
+from tests.service.card import CardEngine, read_number
 
 RAW = "audio/L16; rate=48000; channels=1"
 Visit = Callable[[httpx.AsyncClient, LipSync], Awaitable[None]]

@@ -16,7 +16,6 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from card import CardEngine
 from PIL import Image as Pillow
 from skimage import data
 
@@ -25,6 +24,7 @@ from services.avatar.engine import Image
 from services.avatar.settings import AvatarSettings
 from services.chassis.server import serve
 from services.contract.video import AvatarInfo
+from tests.service.card import CardEngine
 
 MODELS_DIR = Path("models").resolve()
 Visit = Callable[[httpx.AsyncClient], Awaitable[None]]
