@@ -30,6 +30,7 @@ ACCENTS = {
     "en": ("en-us", "en-gb"), "de": ("de",), "fr": ("fr",), "es": ("es", "es-419"), "it": ("it",),
     "pt": ("pt-br", "pt-pt"), "ru": ("ru",), "ja": ("ja",), "ko": ("ko",), "zh": ("zh",),
 }  # fmt: skip
+_CLEAN = 0.35
 FRAME_RATES = (24, 25, 25, 25, 30, 60)
 
 
@@ -92,7 +93,9 @@ def resized(speech: AudioChunk, size: float) -> AudioChunk:
 
 
 def disturbed(power: Features, rng: np.random.Generator) -> Features:
-    """Return `power` as another microphone in another room would have heard it."""
+    """Return `power` as another microphone in another room would have heard it; some of it stays clean."""
+    if rng.random() < _CLEAN:
+        return power * np.float32(10 ** (rng.normal(0, 2) / 10))
     band = np.arange(BANDS) / BANDS
     tilt_db = rng.normal(0, 5) * (2 * band - 1) + rng.normal(0, 3)
     for waves, depth_db in ((rng.uniform(0.5, 2), 3), (rng.uniform(2, 4.5), 2)):

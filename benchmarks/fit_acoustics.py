@@ -38,7 +38,7 @@ TRIALS = (
 )
 """Voices and languages that a trial keeps to itself."""
 
-HIDDEN = (96, 48)
+HIDDEN = (112, 48)
 IMPORTANCE = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 0.3, 4.0, 1.5], np.float32)
 EPOCHS, BATCH, LEARNING_RATE = 22, 512, 2e-3
 UTTERANCES_AT_ONCE = 48

@@ -37,7 +37,9 @@ from services.tts.engines.espeak.engine import EspeakEngine
 from services.tts.resample import resampled
 
 FPS = Fraction(25)
-SIZE = FrameSize(512, 512)
+SIZE = FrameSize(1024, 1024)
+"""Large enough that a lip a little open is more than a few pixels to the watcher."""
+
 MODELS, AVATARS = Path("models"), Path("avatars")
 ILLUSTRATED = 2
 

@@ -40,6 +40,9 @@ _AUDIBLE_DB = -48.0
 _QUIET = np.float32(-0.8)
 """The feature of a band in which nothing is heard."""
 
+_BOLDNESS = 1.12
+"""What is not sure to be wide open is answered half open; this gives the mouth its reach back."""
+
 _SHAPES = [MOUTH_SHAPES.index(name) for name in OUTPUTS[:-2]]
 
 
@@ -78,8 +81,8 @@ def listen(speech: AudioChunk, instants: Instants) -> Articulation:
         answer = model(surroundings(only(heard, run)[near])).astype(np.float64)
         gate = pause_gate(times_s[near], times_s[run.start], times_s[run.stop - 1])
         result.presence[near] = gate
-        result.weights[near, _SHAPES] = np.clip(answer[:, :-2], 0, 1) * gate[:, None]
-        result.closed[near] = smoothstep((answer[:, -2] - 0.46) / 0.18)
+        result.weights[near, _SHAPES] = np.clip(_BOLDNESS * answer[:, :-2], 0, 1) * gate[:, None]
+        result.closed[near] = smoothstep((answer[:, -2] - 0.43) / 0.18)
         result.bitten[near] = smoothstep((answer[:, -1] - 0.4) / 0.3)
     return result
 
