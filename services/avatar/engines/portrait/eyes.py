@@ -107,7 +107,7 @@ def _lid_steps(
         skin = look_up(shut, np.dstack([np.broadcast_to(x, below.shape), below]))
         edge = lower_y - still_open + lash * smoothstep(opening / tallest * 3)
         covers = smoothstep((edge - y) / max(1.0, 0.08 * tallest) + 0.5)
-        covers *= smoothstep((y - (upper_y - _FOLD * tallest)) / (_FOLD * tallest))
+        covers *= smoothstep((y - upper_y) / (_FOLD * tallest) + 1.35)
         covers *= smoothstep(opening / (0.12 * tallest))
         covers = np.maximum(covers, smoothstep(np.array((share - 0.75) / 0.25)))[..., None].astype(np.float32)
         lids.append(skin.astype(np.float32) * covers)

@@ -10,7 +10,7 @@ from services.avatar.engine import Image
 from services.avatar.engines.portrait.geometry import Points, height_along, smoothstep
 from services.avatar.engines.portrait.pixels import to_bytes
 
-_LASH_THICKNESS = 0.055
+_LASH_THICKNESS = 0.048
 """In eye widths."""
 
 Floats = npt.NDArray[np.float32]
@@ -38,11 +38,11 @@ def closed_picture(patch: Image, upper: Points, lower: Points) -> Image:
 
 def _skin(patch: Image, x: Floats, y: Floats, upper_y: Floats, lower_y: Floats, eye_width: float) -> Floats:
     soft = cv2.GaussianBlur(patch, (0, 0), max(1.0, 0.04 * eye_width)).astype(np.float32)
-    above = _row_colours(soft, upper_y - 0.13 * eye_width, eye_width)
+    above = _row_colours(soft, upper_y - 0.22 * eye_width, eye_width)
     below = _row_colours(soft, lower_y + 0.15 * eye_width, eye_width)
     down = np.clip((y - upper_y + 0.1 * eye_width) / (lower_y - upper_y + 0.1 * eye_width), 0, 1)[..., None]
-    curve = 0.97 + 0.05 * np.sin(np.pi * np.clip(down * 1.05, 0, 1)) - 0.10 * down**3
-    crease = 0.10 * np.exp(-(((y - upper_y + 0.03 * eye_width) / (0.03 * eye_width)) ** 2))[..., None]
+    curve = 0.97 + 0.05 * np.sin(np.pi * np.clip(down * 1.05, 0, 1)) - 0.06 * down**3
+    crease = 0.06 * np.exp(-(((y - upper_y + 0.03 * eye_width) / (0.03 * eye_width)) ** 2))[..., None]
     skin: Floats = (above * (1 - 0.6 * down) + below * 0.6 * down) * (curve - crease)
     return skin
 
@@ -56,13 +56,13 @@ def _row_colours(soft: Floats, at_y: Floats, eye_width: float) -> Floats:
 
 
 def _inside(x: Floats, y: Floats, upper: Points, upper_y: Floats, lower_y: Floats, eye_width: float) -> Floats:
-    reach = 0.09 * eye_width
-    vertical = smoothstep((y - upper_y + reach) / reach) * smoothstep(
+    reach = 0.16 * eye_width  # beyond the lashes of the open eye
+    vertical = smoothstep((y - upper_y + reach) / (0.4 * reach)) * smoothstep(
         (lower_y + 0.07 * eye_width - y) / (0.06 * eye_width)
     )
     left, right = upper[:, 0].min(), upper[:, 0].max()
-    across = smoothstep((x - left + 0.06 * eye_width) / (0.08 * eye_width))
-    across = across * smoothstep((right + 0.06 * eye_width - x) / (0.08 * eye_width))
+    across = smoothstep((x - left + 0.10 * eye_width) / (0.08 * eye_width))
+    across = across * smoothstep((right + 0.10 * eye_width - x) / (0.08 * eye_width))
     inside: Floats = (vertical * across).astype(np.float32)
     return inside
 
@@ -73,7 +73,7 @@ def _lashes(x: Floats, y: Floats, upper: Points, lower_y: Floats, eye_width: flo
     distance = np.abs(y - lower_y + 0.01 * eye_width)
     soft = max(1.0, 0.03 * eye_width)
     lashes = smoothstep((thickness / 2 - distance) / soft + 0.5) * np.minimum(thickness / (0.02 * eye_width), 1)
-    faint: Floats = (0.75 * lashes).astype(np.float32)
+    faint: Floats = (0.65 * lashes).astype(np.float32)
     return faint
 
 

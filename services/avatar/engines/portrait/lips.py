@@ -100,14 +100,16 @@ def sides(
     width = feather + 0.55 * beyond
     upper = 1 - smoothstep((v - upper_edge) / width)
     lower = smoothstep((v - lower_edge + 1.2 * beyond) / width + 1 + 0.6 * np.minimum(beyond * 8, 1))
-    return upper, lower
+    # The corners are skin, whatever opens between them: no dark wedge runs out to the side.
+    return upper, np.maximum(lower, smoothstep((np.abs(u) - 0.84) / 0.14))
 
 
 def _without_teeth(part: Image, places: npt.NDArray[np.float64], line: LipLine, half_mouth_px: float) -> Image:
     """Paint the inside of an open mouth over with the colour of the lips around it."""
     u, v = places[..., 0], places[..., 1]
-    above = v > np.interp(u, line.upper[:, 0], line.upper[:, 1]) - 0.06
-    below = v < np.interp(u, line.lower[:, 0], line.lower[:, 1]) + 0.03
+    margin = max(0.06, 2.0 / half_mouth_px)  # teeth shine into the lips' edges, by a pixel or two in small pictures
+    above = v > np.interp(u, line.upper[:, 0], line.upper[:, 1]) - margin
+    below = v < np.interp(u, line.lower[:, 0], line.lower[:, 1]) + margin
     inside = (above & below & (np.abs(u) < 0.93)).astype(np.uint8)
     radius_px = max(2.0, 0.08 * half_mouth_px)
     return cv2.inpaint(np.ascontiguousarray(part), inside, radius_px, cv2.INPAINT_TELEA)  # type: ignore[return-value]
