@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +19,7 @@ from services.chassis.problems import invalid_request_of
 from services.contract.errors import InvalidRequest
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
-from services.gateway.finish import faststart
+from services.gateway.finish import FilmFile, faststart, gather, pieces
 from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
 from services.gateway.requests import VideoAsk, VideoRequest
 from services.gateway.settings import GatewaySettings
@@ -52,7 +54,6 @@ class _Film:
     """A film as it grows."""
 
     script: Script
-    fragments: list[bytes] = field(default_factory=list)
     frames: int = 0
 
     @property
@@ -73,24 +74,24 @@ async def make_film(options: SayOptions, console: Console) -> None:
             tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
             try:
                 cast = await Casting(GatewaySettings(), tts, avatar).cast(VideoAsk(request))
-                film = await _shoot(FilmMaker(tts, avatar), cast.script, progress, bar)
+                film = _Film(cast.script)
+                async with aclosing(_shoot(FilmMaker(tts, avatar), film, progress, bar)) as shots:
+                    fragments = await gather(shots)
             finally:
                 await asyncio.gather(tts.aclose(), avatar.aclose())
         progress.update(bar, description="finishing")
-        _write(options.out, faststart(b"".join(film.fragments)))
+        _write(options.out, faststart(fragments))
     console.print(_summary(options.out, film, time.perf_counter() - started))
 
 
-async def _shoot(films: FilmMaker, script: Script, progress: Progress, bar: TaskID) -> _Film:
-    film = _Film(script)
-    async for event in films.film(script):
+async def _shoot(films: FilmMaker, film: _Film, progress: Progress, bar: TaskID) -> AsyncGenerator[bytes, None]:
+    async for event in films.film(film.script):
         if isinstance(event, Fragment):
-            film.fragments.append(event.data)
+            yield event.data
         elif isinstance(event, SentenceSpoken):
             film.frames = event.first_frame + event.frames
             stage = f"rendering sentence {event.index + 1} of {event.total}"
             progress.update(bar, description=stage, total=event.total, completed=event.index)
-    return film
 
 
 def _progress(console: Console) -> Progress:
@@ -105,11 +106,12 @@ def _check_folder(out: Path) -> None:
         raise InvalidRequest(f"--out: {out} is a folder; name a file in it.")
 
 
-def _write(out: Path, film: bytes) -> None:
+def _write(out: Path, film: FilmFile) -> None:
     """Write whole or not at all."""
     part = out.with_name(f".{out.name}.part")
     try:
-        part.write_bytes(film)
+        with part.open("wb") as file:
+            file.writelines(pieces(film))
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response, UploadFile
 from fastapi.params import Form
+from fastapi.responses import StreamingResponse
 
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
-from services.gateway.finish import faststart
+from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
 from services.gateway.pipeline import FilmMaker, Fragment, Script
 from services.gateway.requests import VideoRequest, read_video_ask
 
@@ -30,10 +32,9 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
     async def generate(request: Request) -> Response:
         """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
         cast = await casting.cast(await read_video_ask(request))
-        fragments = await unless_disconnected(request, _collect(films, cast.script))
-        film = await to_thread.run_sync(faststart, fragments)
-        headers = cast.headers | {"Content-Disposition": 'inline; filename="talkie.mp4"'}
-        return Response(film, media_type=LIPSYNC_MEDIA_TYPE, headers=headers)
+        film = await unless_disconnected(request, _finished(films, cast.script))
+        about = {"Content-Disposition": 'inline; filename="talkie.mp4"', "Content-Length": str(size_bytes(film))}
+        return StreamingResponse(pieces(film), media_type=LIPSYNC_MEDIA_TYPE, headers=cast.headers | about)
 
     @router.get("/stream", response_class=Response, responses=_FILM)
     @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=_BODY)
@@ -93,9 +94,7 @@ async def _fragments(films: FilmMaker, script: Script) -> AsyncGenerator[bytes, 
         await film.aclose()
 
 
-async def _collect(films: FilmMaker, script: Script) -> bytes:
-    fragments = _fragments(films, script)
-    try:
-        return b"".join([fragment async for fragment in fragments])
-    finally:
-        await fragments.aclose()
+async def _finished(films: FilmMaker, script: Script) -> FilmFile:
+    async with aclosing(_fragments(films, script)) as fragments:
+        fragmented = await gather(fragments)
+    return await to_thread.run_sync(faststart, fragmented)

@@ -8,13 +8,16 @@ import numpy as np
 
 from services.avatar.engines.portrait.articulation import Articulation
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES, MouthTrack
-from services.avatar.engines.portrait.instants import Floats, Instants
+from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
 
 _JAW, _WIDE, _ROUND, _UP, _LOW, _PRESS, _BITE, _SMILE, _TONGUE = range(len(MOUTH_SHAPES))
 _APERTURE = [_JAW, _UP, _LOW]
 
 _OPENING_PER_S = np.array([9.0, 6.0, 6.0])
 _CLOSING_PER_S = np.array([12.0, 8.0, 8.0])
+
+_PARTING_S, _CLOSED = 0.12, 0.98
+"""Closed lips are fully open this much later at the earliest."""
 
 
 def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
@@ -24,6 +27,7 @@ def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
     bitten = _held(articulation.bitten, instants)
     mouth[:, _APERTURE] *= ((1 - closed) * (1 - 0.85 * bitten))[:, None]
     mouth[:, _APERTURE] = _limit_speed(mouth[:, _APERTURE], float(instants.fps))
+    mouth[:, _APERTURE] = np.minimum(mouth[:, _APERTURE], _parting(closed, float(instants.fps))[:, None])
     mouth[:, _PRESS] = np.maximum(mouth[:, _PRESS] * closed, 0.8 * closed)
     mouth[:, _BITE] = bitten * (1 - closed)
     mouth[:, _ROUND] *= (1 - 0.25 * bitten) * (1 - 0.5 * closed)  # pressed lips spread
@@ -38,6 +42,15 @@ def _held(contact: Floats, instants: Instants) -> Floats:
     steps = instants.by_frame(contact)
     held: Floats = steps[:, margin : instants.steps_per_frame - margin].mean(axis=1) / 0.92
     return np.minimum(held, 1)
+
+
+def _parting(closed: Floats, fps: float) -> Floats:
+    """Return how far open each frame may be: lips that were closed part slowly first, then fast."""
+    widest = np.full(len(closed), np.inf)
+    for shift in range(1, math.ceil(_PARTING_S * fps)):
+        eased = float(smoothstep(np.array(shift / fps / _PARTING_S)))
+        widest[shift:] = np.where(closed[:-shift] > _CLOSED, np.minimum(widest[shift:], eased), widest[shift:])
+    return widest
 
 
 def _limit_speed(aperture: Floats, fps: float) -> Floats:
