@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 from services.avatar.ahead import run_ahead
 from services.avatar.engine import VideoFrame
 from services.avatar.segment import Segment, samples_of
+from services.chassis.sink import Sink
 from services.contract.errors import EngineFailed
 from services.contract.video import FILM_SAMPLE_RATE_HZ
 
@@ -91,22 +92,6 @@ def _pictures(frames: Generator[VideoFrame, None, None]) -> Generator[av.VideoFr
             )
 
 
-class _Sink:
-    """A file that is taken away as it is written."""
-
-    def __init__(self) -> None:
-        self._written = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._written += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken = bytes(self._written)
-        self._written.clear()
-        return taken
-
-
 class _SegmentWriter:
     """Encodes and muxes one segment, frame by frame."""
 
@@ -115,7 +100,7 @@ class _SegmentWriter:
         self._next_frame = segment.first_frame
         self._sound_frames = _grid_frames(segment)
         self._sound_until = segment.first_sample
-        self._sink = _Sink()
+        self._sink = Sink()
         # Fragments are numbered upwards through the film; a segment never has more of them than frames.
         options = {**_MUXER_OPTIONS, "fragment_index": str(segment.first_frame + 1)}
         self._container = av.open(self._sink, "w", format="mp4", options=options)

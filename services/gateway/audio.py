@@ -11,6 +11,8 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 
+from services.chassis.sink import Sink
+
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 SPEECH_SAMPLE_RATE_HZ = 24_000
@@ -92,25 +94,9 @@ def _wav_header() -> bytes:
     return riff + struct.pack("<4sI", b"fmt ", len(form)) + form + struct.pack("<4sI", b"data", _UNKNOWN_LENGTH)
 
 
-class _Sink:
-    """A file that is taken away as it is written."""
-
-    def __init__(self) -> None:
-        self._written = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._written += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken = bytes(self._written)
-        self._written.clear()
-        return taken
-
-
 class _Coded:
     def __init__(self, codec: _Codec) -> None:
-        self._sink = _Sink()
+        self._sink = Sink()
         self._container = av.open(self._sink, "w", format=codec.container)
         stream = self._container.add_stream(codec.codec, rate=SPEECH_SAMPLE_RATE_HZ, options=dict(codec.options))
         assert isinstance(stream, AudioStream)

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engines.portrait.articulation import PAUSE_REACH_S, Articulation, pause_gate, silence
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES
-from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
+from services.avatar.engines.portrait.instants import Floats, Instants
 from services.avatar.engines.portrait.phonemes import LONGEST_CLOSURE_S
 from services.contract.speech import AudioChunk
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES
-from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
+from services.avatar.engines.portrait.instants import Floats, Instants
 from services.avatar.engines.portrait.phonemes import Phone, breath_groups
 
 PAUSE_REACH_S = 0.08

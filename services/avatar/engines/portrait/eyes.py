@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import EYES, EyeIndices, Face, height_along, smoothstep
+from services.avatar.engines.portrait.easing import smoothstep
+from services.avatar.engines.portrait.geometry import EYES, EyeIndices, Face, height_along
 from services.avatar.engines.portrait.lids import closed_picture
 from services.avatar.engines.portrait.pixels import look_up, to_bytes
 

@@ -129,10 +129,3 @@ def height_along(x: npt.NDArray[np.float32], contour: Points) -> npt.NDArray[np.
     order = np.argsort(contour[:, 0])
     heights: npt.NDArray[np.float32] = np.interp(x, contour[order, 0], contour[order, 1]).astype(np.float32)
     return heights
-
-
-def smoothstep(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return 0 below 0, 1 above 1 and a smooth rise between."""
-    clipped = np.clip(x, 0.0, 1.0)
-    rise: npt.NDArray[np.float64] = clipped * clipped * (3 - 2 * clipped)
-    return rise

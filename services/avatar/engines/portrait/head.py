@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import Expression
-from services.avatar.engines.portrait.geometry import CHIN, EYES, FACE_OVAL, FOREHEAD, Face, Points, smoothstep
+from services.avatar.engines.portrait.geometry import CHIN, EYES, FACE_OVAL, FOREHEAD, Face, Points
 from services.avatar.engines.portrait.grid import Field
 from services.avatar.engines.portrait.spline import thin_plate
 

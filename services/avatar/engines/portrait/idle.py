@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.avatar.engines.portrait.instants import Floats, smoothstep
+from services.avatar.engines.portrait.easing import smoothstep
+from services.avatar.engines.portrait.instants import Floats
 from services.avatar.engines.portrait.noise import Cells, uniform, wander
 
 _BLINK_CELL_S = 3.7

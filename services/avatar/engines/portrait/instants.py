@@ -16,12 +16,6 @@ STEP_HZ = 100
 """About how many times a second the mouth is worked out; each frame then takes the mean of its steps."""
 
 
-def smoothstep(x: Floats) -> Floats:
-    """Return an S-curve from 0 at x = 0 to 1 at x = 1, level at both ends."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
 @dataclass(frozen=True)
 class Instants:
     """A whole number of evenly spaced steps per frame, counted from the start of the film.

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import CHEEKS, LOWER_INNER, UPPER_INNER, Face, Points, smoothstep
+from services.avatar.engines.portrait.easing import smoothstep
+from services.avatar.engines.portrait.geometry import CHEEKS, LOWER_INNER, UPPER_INNER, Face, Points
 from services.avatar.engines.portrait.lips import LipLine
 
 Pixels = npt.NDArray[np.float32]

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import Points, height_along, smoothstep
+from services.avatar.engines.portrait.easing import smoothstep
+from services.avatar.engines.portrait.geometry import Points, height_along
 from services.avatar.engines.portrait.pixels import to_bytes
 
 _LASH_THICKNESS = 0.048

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Image
-from services.avatar.engines.portrait.geometry import LOWER_INNER, UPPER_INNER, Face, Points, smoothstep
+from services.avatar.engines.portrait.easing import smoothstep
+from services.avatar.engines.portrait.geometry import LOWER_INNER, UPPER_INNER, Face, Points
 
 _OPEN_FROM = 0.08
 """A mouth whose inner lips are further apart than this, in half mouth widths, is open in the picture."""

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from services.avatar.engines.portrait.articulation import Articulation
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES, MouthTrack
-from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
+from services.avatar.engines.portrait.instants import Floats, Instants
 
 _JAW, _WIDE, _ROUND, _UP, _LOW, _PRESS, _BITE, _SMILE, _TONGUE = range(len(MOUTH_SHAPES))
 _APERTURE = [_JAW, _UP, _LOW]
@@ -26,8 +27,8 @@ def frame_mouths(articulation: Articulation, instants: Instants) -> MouthTrack:
     closed = _held(articulation.closed, instants)
     bitten = _held(articulation.bitten, instants)
     mouth[:, _APERTURE] *= ((1 - closed) * (1 - 0.85 * bitten))[:, None]
-    mouth[:, _APERTURE] = _limit_speed(mouth[:, _APERTURE], float(instants.fps))
     mouth[:, _APERTURE] = np.minimum(mouth[:, _APERTURE], _parting(closed, float(instants.fps))[:, None])
+    mouth[:, _APERTURE] = _limit_speed(mouth[:, _APERTURE], float(instants.fps))
     mouth[:, _PRESS] = np.maximum(mouth[:, _PRESS] * closed, 0.8 * closed)
     mouth[:, _BITE] = bitten * (1 - closed)
     mouth[:, _ROUND] *= (1 - 0.25 * bitten) * (1 - 0.5 * closed)  # pressed lips spread

@@ -9,9 +9,10 @@ import numpy as np
 from services.avatar.engines.portrait.acoustics import level_db, listen
 from services.avatar.engines.portrait.articulation import Articulation, articulate
 from services.avatar.engines.portrait.beats import emphasis, loudest_times_s, stressed_times_s
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES, Expression, HeadPose, MouthTrack
 from services.avatar.engines.portrait.idle import Idle, idle
-from services.avatar.engines.portrait.instants import Floats, Instants, smoothstep
+from services.avatar.engines.portrait.instants import Floats, Instants
 from services.avatar.engines.portrait.mouth import frame_mouths
 from services.avatar.engines.portrait.phonemes import Phonemes
 from services.contract.speech import AudioChunk

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES
 from services.avatar.engines.portrait.geometry import (
     CHEEKS,
@@ -26,7 +27,6 @@ from services.avatar.engines.portrait.geometry import (
     UPPER_OUTER,
     Face,
     Points,
-    smoothstep,
 )
 from services.avatar.engines.portrait.lips import LipLine
 from services.avatar.engines.portrait.spline import thin_plate
