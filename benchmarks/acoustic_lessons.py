@@ -46,10 +46,10 @@ class Lesson:
 
 
 def espeak_lessons(rng: np.random.Generator, readings: int) -> Iterator[Lesson]:
-    """Yield every sentence, and as many jumbles of words, as `readings` voices of espeak-ng speak them."""
+    """Yield every sentence, and twice as many jumbles of words, as `readings` voices of espeak-ng speak them."""
     engine = EspeakEngine()
     for language, accents in ACCENTS.items():
-        for text in (*SENTENCES[language], *_jumbles(language, len(SENTENCES[language]), rng)):
+        for text in (*SENTENCES[language], *_jumbles(language, 2 * len(SENTENCES[language]), rng)):
             for variant in rng.choice(VARIANTS, readings, replace=False):
                 size = _size(rng)
                 voice = f"{rng.choice(accents)}+{variant}"
@@ -129,9 +129,11 @@ def _lips(articulation: Articulation) -> Features:
 
 
 def _jumbles(language: str, count: int, rng: np.random.Generator) -> list[str]:
-    """Return `count` rows of words; what is written without spaces is jumbled by clauses."""
-    words = " ".join(SENTENCES[language]).translate(str.maketrans(",，。、", "    ", ".;:?!¿¡-'")).lower().split()
-    return [" ".join(rng.choice(words, rng.integers(5, 12))) + "." for _ in range(count)]
+    """Return `count` rows of words; Chinese is jumbled by characters."""
+    text = " ".join(SENTENCES[language]).translate(str.maketrans(",，。、", "    ", ".;:?!？！¿¡-'")).lower()
+    words = list(text.replace(" ", "")) if language == "zh" else text.split()
+    between, shortest, longest = ("", 10, 24) if language == "zh" else (" ", 5, 12)
+    return [between.join(rng.choice(words, rng.integers(shortest, longest))) + "." for _ in range(count)]
 
 
 def _size(rng: np.random.Generator) -> float:

@@ -25,4 +25,4 @@ def warm_up(settings: AvatarSettings, library: AvatarLibrary, lip_sync: LipSync)
     try:
         lip_sync.prepare(library.find(name).source, FrameSize(settings.warm_width, settings.warm_height))
     except ServiceError as error:
-        _log.warning("%s was not prepared at start: %s", name, error)
+        _log.info("%s was not prepared at start: %s", name, error)

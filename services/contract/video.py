@@ -29,7 +29,7 @@ def _parse_fps(value: object) -> object:
     try:
         fps = Fraction(str(value))
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError("fps must be a number such as 25 or a fraction such as 30000/1001") from error
+        raise ValueError("must be a number such as 25 or a fraction such as 30000/1001") from error
     for nominal in (24, 30, 48, 60):
         ntsc = Fraction(nominal * 1000, 1001)
         if abs(fps - ntsc) < Fraction(1, 200):
@@ -39,7 +39,7 @@ def _parse_fps(value: object) -> object:
 
 def _check_fps(fps: Fraction) -> Fraction:
     if not 23 < fps <= 60 or fps.denominator > 1001:
-        raise ValueError("fps must lie between 24 and 60 (24000/1001 counts)")
+        raise ValueError("must lie between 24 and 60 (24000/1001 counts)")
     return fps
 
 

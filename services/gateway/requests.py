@@ -134,8 +134,8 @@ async def _json_object(request: Request) -> dict[str, Any]:
 def _parse_size(size: str) -> tuple[int, int]:
     width, _, height = size.partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise ValueError("size must look like 1280x720")
+        raise ValueError("must look like 1280x720")
     sides = int(width), int(height)
     if any(side % 2 or not _SMALLEST_SIDE_PX <= side <= _LARGEST_SIDE_PX for side in sides):
-        raise ValueError(f"both sides of size must be even and lie between {_SMALLEST_SIDE_PX} and {_LARGEST_SIDE_PX}")
+        raise ValueError(f"both sides must be even and lie between {_SMALLEST_SIDE_PX} and {_LARGEST_SIDE_PX}")
     return sides
