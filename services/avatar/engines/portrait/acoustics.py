@@ -42,7 +42,8 @@ _QUIET = np.float32(-0.8)
 """The feature of a band in which nothing is heard."""
 
 _BOLDNESS = 1.12
-"""What is not sure to be wide open is answered half open; this gives the mouth its reach back."""
+_JAW_CONTRAST, _JAW_REST = 1.15, 0.06
+"""A network that is not sure answers the middle; these give the mouth its reach back."""
 
 _SHAPES = [MOUTH_SHAPES.index(name) for name in OUTPUTS[:-2]]
 
@@ -82,10 +83,18 @@ def listen(speech: AudioChunk, instants: Instants) -> Articulation:
         answer = model(surroundings(only(heard, run)[near])).astype(np.float64)
         gate = pause_gate(times_s[near], times_s[run.start], times_s[run.stop - 1])
         result.presence[near] = gate
-        result.weights[near, _SHAPES] = np.clip(_BOLDNESS * answer[:, :-2], 0, 1) * gate[:, None]
+        result.weights[near, _SHAPES] = _bold(answer[:, :-2]) * gate[:, None]
         result.closed[near] = smoothstep((answer[:, -2] - 0.43) / 0.18)
         result.bitten[near] = smoothstep((answer[:, -1] - 0.4) / 0.3)
     return result
+
+
+def _bold(answer: Floats) -> Floats:
+    """Return the answered shapes with their reach given back."""
+    weights = np.clip(_BOLDNESS * answer, 0, 1)
+    jaw = OUTPUTS.index("jaw")
+    weights[:, jaw] = np.clip(_JAW_CONTRAST * weights[:, jaw] - _JAW_REST, 0, 1)
+    return weights
 
 
 def speech_runs(level: Floats, instants: Instants) -> Iterator[slice]:

@@ -17,7 +17,7 @@ _APERTURE = [_JAW, _UP, _LOW]
 _OPENING_PER_S = np.array([9.0, 6.0, 6.0])
 _CLOSING_PER_S = np.array([12.0, 8.0, 8.0])
 
-_PARTING_S, _CLOSED = 0.12, 0.98
+_PARTING_S, _CLOSED = 0.11, 0.98
 """Closed lips are fully open this much later at the earliest."""
 
 
