@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -48,7 +48,6 @@ class AvatarFile(BaseModel):
     added: bool = Field(False, description="Whether a user added it, and may therefore remove it.")
     warnings: tuple[str, ...] = Field((), description="What will look less good than it could.")
     landmarks: Annotated[tuple[Point, ...], Field(min_length=LANDMARKS, max_length=LANDMARKS)]
-    hints: dict[str, Any] = Field({}, description="What the engines are told about the artwork.")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,6 @@ def read_avatar(folder: Path) -> Avatar:
         matte=None if background is None else matte,
         background=background,
         closed_eyes=_over(*_read_layer(folder / CLOSED_EYES), portrait) if (folder / CLOSED_EYES).exists() else None,
-        hints=file.hints,
     )
     return Avatar(info_of(folder, file), source)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -41,7 +41,6 @@ class AvatarSource:
     matte: npt.NDArray[np.uint8] | None = None
     background: Image | None = None
     closed_eyes: Image | None = None
-    hints: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,6 @@ class FrameSize:
 
     width: int
     height: int
-
-
-class AvatarTrack(Protocol):
-    """An avatar prepared for one frame size; immutable, shared by all renders."""
-
-    @property
-    def size(self) -> FrameSize: ...
-
-    @property
-    def digest(self) -> str: ...
 
 
 class LipSyncEngine(Protocol):

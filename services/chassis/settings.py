@@ -5,13 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-BASE_CONFIG = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
-
 
 class ServiceSettings(BaseSettings):
     """Where a service listens and what it refuses before reading it."""
 
-    model_config = BASE_CONFIG
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(0, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")

@@ -80,7 +80,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def test_artwork_is_laid_together(library: AvatarLibrary, folder: Path, faces: MiddleFace) -> None:
-    write_artwork(folder / "maya", hints={"teeth": [1, 2]})
+    write_artwork(folder / "maya")
     avatar = library.find("maya")
     source = avatar.source
     assert avatar.info.model_dump() == {
@@ -94,7 +94,6 @@ def test_artwork_is_laid_together(library: AvatarLibrary, folder: Path, faces: M
     assert source.closed_eyes is not None and source.closed_eyes[32, 30].tolist() == [255, 0, 0]
     assert np.array_equal(source.closed_eyes[34:], source.portrait[34:])
     assert source.landmarks.shape == (478, 3) and source.landmarks.dtype == np.float32
-    assert source.hints == {"teeth": [1, 2]}
     assert faces.looked == 0
 
 
