@@ -1,14 +1,10 @@
-"""`python -m services`: the whole stack in one process, settings from the environment."""
+"""`python -m services` is `talkie up`: the whole stack in one process."""
 
 from __future__ import annotations
 
-import asyncio
+import sys
 
-from services.chassis.logs import configure_logging
-from services.gateway.settings import GatewaySettings
-from services.stack import run_until_signal
+from services.cli.main import run
 
 if __name__ == "__main__":
-    settings = GatewaySettings()
-    configure_logging(settings.log_level)
-    asyncio.run(run_until_signal(settings))
+    run("up", *sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from services.avatar.app import create_app as create_avatar
@@ -49,11 +49,7 @@ async def engine_services(warm: WarmUp | None = None) -> AsyncIterator[Engines]:
     if warm is not None:
         chosen = {"warm_avatar": warm.avatar or FIRST, "warm_width": warm.width, "warm_height": warm.height}
         avatar = avatar.model_copy(update=chosen)
-    async with AsyncExitStack() as servers:
-        tts_url, avatar_url = await asyncio.gather(
-            servers.enter_async_context(serve(create_tts(tts), tts)),
-            servers.enter_async_context(serve(create_avatar(avatar), avatar)),
-        )
+    async with _together(serve(create_tts(tts), tts), serve(create_avatar(avatar), avatar)) as (tts_url, avatar_url):
         yield Engines(tts_url, avatar_url)
 
 
@@ -68,6 +64,18 @@ async def embedded_stack(settings: GatewaySettings) -> AsyncIterator[str]:
         settings = settings.model_copy(update=urls)
         async with serve(create_gateway(settings), settings) as url:
             yield url
+
+
+@asynccontextmanager
+async def _together(*servers: AbstractAsyncContextManager[str]) -> AsyncIterator[list[str]]:
+    """Start `servers` side by side, yield their URLs, and stop them side by side, which takes half as long."""
+    stops = [AsyncExitStack() for _ in servers]
+    try:
+        yield await asyncio.gather(
+            *(stop.enter_async_context(server) for stop, server in zip(stops, servers, strict=True))
+        )
+    finally:
+        await asyncio.gather(*(stop.aclose() for stop in stops))
 
 
 async def run_until_signal(settings: GatewaySettings) -> None:

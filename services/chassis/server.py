@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp
 
 from services.chassis.logs import configure_logging
 from services.chassis.settings import ServiceSettings
+from services.contract.errors import Unavailable
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LoopbackServer(uvicorn.Server):
@@ -21,11 +25,20 @@ class LoopbackServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, or raise `Unavailable`; uvicorn would end the whole process here."""
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            address = f"{self.config.host}:{self.config.port}"
+            raise Unavailable(f"{address} is taken, or no address of this machine; choose another.") from error
+
 
 @asynccontextmanager
 async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
     """Serve `app` until the block ends and yield its base URL. Requests in flight are finished first.
 
+    Raises `Unavailable` when the app or its socket cannot start.
     uvicorn binds the port itself: a socket bound by us would keep Nagle's delay on (44 ms a request).
     """
     server = LoopbackServer(
@@ -42,7 +55,7 @@ async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
     while not server.started:
         if running.done():
             await running
-            raise RuntimeError(f"the server could not start on {settings.host}:{settings.port}")
+            raise Unavailable("The service could not start; the log has the details.")
         await asyncio.sleep(0.005)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     try:
@@ -53,12 +66,15 @@ async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
 
 
 async def until_signal() -> None:
-    """Return at the first SIGINT or SIGTERM."""
+    """Return at the first SIGINT or SIGTERM. The second ends the process at once, whatever is in flight."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+    for number in _STOP_SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run_service(app: ASGIApp, settings: ServiceSettings) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from services.contract.errors import ServiceError
+from services.cli.failures import told_in_a_sentence
+from services.contract.errors import InvalidRequest
 
 app = typer.Typer(help="Text in, a talking person out.", no_args_is_help=True, pretty_exceptions_enable=False)
 avatar_app = typer.Typer(help="Add, list and remove avatars.", no_args_is_help=True)
@@ -36,7 +37,7 @@ def say(
     """Make a talking-head video of a text."""
     from services.cli.say import SayOptions, make_film
 
-    words = sys.stdin.read() if text == "-" else text
+    words = _standard_input() if text == "-" else text
     options = SayOptions(words, out, avatar, voice, language, size, fps, speed, pitch)
     asyncio.run(make_film(options, Console(stderr=True)))
 
@@ -44,7 +45,9 @@ def say(
 @app.command()
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 if nothing else is set.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 8000 if nothing else is set.")
+    ] = None,
 ) -> None:
     """Serve the API and the studio page until Ctrl-C."""
     from services.chassis.logs import configure_logging
@@ -101,10 +104,14 @@ def avatar_remove(name: Annotated[str, typer.Argument(help="An avatar you added.
     asyncio.run(remove_avatar(name, Console()))
 
 
-def run() -> None:
-    """Run the command line; what a service refuses is told in one sentence."""
+def _standard_input() -> str:
     try:
-        app()
-    except ServiceError as error:
-        Console(stderr=True).print(f"[red]{error.title}:[/red] {error.detail}", highlight=False)
-        sys.exit(1)
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("What came from standard input is not UTF-8 text.") from error
+
+
+def run(*arguments: str) -> None:
+    """Run the command that `arguments` name, by default those of the process."""
+    with told_in_a_sentence():
+        app(args=arguments or None, prog_name="talkie")

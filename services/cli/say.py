@@ -16,10 +16,11 @@ from rich.table import Table
 
 from services.chassis.logs import configure_logging
 from services.chassis.problems import invalid_request_of
+from services.cli.output import whole_or_not_at_all
 from services.contract.errors import InvalidRequest
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
-from services.gateway.finish import FilmFile, faststart, gather, pieces
+from services.gateway.finish import faststart, gather, pieces
 from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
 from services.gateway.requests import VideoAsk, VideoRequest
 from services.gateway.settings import GatewaySettings
@@ -65,9 +66,8 @@ async def make_film(options: SayOptions, console: Console) -> None:
     """Make the film and write it, showing the stages; end with what was made and how fast."""
     configure_logging("WARNING")
     request = options.request()
-    _check_folder(options.out)
     started = time.perf_counter()
-    with _progress(console) as progress:
+    with whole_or_not_at_all(options.out) as out, _progress(console) as progress:
         bar = progress.add_task("starting", total=None)
         width, height = request.frame_size
         async with engine_services(WarmUp(request.avatar_name, width, height)) as urls:
@@ -80,7 +80,7 @@ async def make_film(options: SayOptions, console: Console) -> None:
             finally:
                 await asyncio.gather(tts.aclose(), avatar.aclose())
         progress.update(bar, description="finishing")
-        _write(options.out, faststart(fragments))
+        out.writelines(pieces(faststart(fragments)))
     console.print(_summary(options.out, film, time.perf_counter() - started))
 
 
@@ -97,24 +97,6 @@ async def _shoot(films: FilmMaker, film: _Film, progress: Progress, bar: TaskID)
 def _progress(console: Console) -> Progress:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True)
-
-
-def _check_folder(out: Path) -> None:
-    if not out.parent.is_dir():
-        raise InvalidRequest(f"--out: there is no folder {out.parent}; make it first.")
-    if out.is_dir():
-        raise InvalidRequest(f"--out: {out} is a folder; name a file in it.")
-
-
-def _write(out: Path, film: FilmFile) -> None:
-    """Write whole or not at all."""
-    part = out.with_name(f".{out.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.writelines(pieces(film))
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _summary(out: Path, film: _Film, taken_s: float) -> Table:

@@ -21,7 +21,7 @@ _LOUDNESS_LUFS = -16.0
 _LISTEN_S = 8.0
 _LEVELLING_ROUNDS = 3
 _FADE_S = 0.005
-_LIMITER: FilterSpec = ("alimiter", "limit=0.85:level=0:attack=3:release=40:latency=1")
+_LIMITER: FilterSpec = ("alimiter", "limit=0.8:level=0:attack=3:release=40:latency=1")
 
 
 class Finisher:
