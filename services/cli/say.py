@@ -17,7 +17,6 @@ from rich.table import Table
 from services.chassis.logs import configure_logging
 from services.chassis.problems import invalid_request_of
 from services.cli.output import whole_or_not_at_all
-from services.contract.errors import InvalidRequest
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import faststart, gather, pieces
