@@ -13,20 +13,31 @@ find_python() {
   return 1
 }
 
+# is_installed EXTRA: whether the extra, or for none anything, was installed since what is needed last changed.
+is_installed() {
+  for stamp in .venv/installed-"$1"*; do
+    [ -e "$stamp" ] && [ -z "$(find pyproject.toml services/*/requirements.txt -newer "$stamp")" ] && return
+  done
+  return 1
+}
+
 # ensure_venv ROOT EXTRA: makes ROOT/.venv and installs Talkie with the extra, unless that is done already.
 ensure_venv() {
   (
     cd "$1"
     exec 9>".venv.lock"
     if command -v flock >/dev/null 2>&1; then flock 9; fi
-    stamp=".venv/installed${2:+-$2}"
-    [ -e "$stamp" ] && [ -z "$(find pyproject.toml services/*/requirements.txt -newer "$stamp")" ] && exit 0
-    [ -x .venv/bin/python ] || {
-      echo "Making .venv ..." >&2
-      "$(find_python)" -m venv .venv
-    }
-    echo "Installing (once; about a minute) ..." >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${2:+[$2]}" >&2
-    touch "$stamp"
+    # A checkout that was moved, or whose Python is gone, has a .venv full of wrong paths.
+    if ! .venv/bin/python -c '' 2>/dev/null || ! grep -qF "$1/.venv" .venv/bin/activate; then
+      python=$(find_python)
+      echo "Making .venv with $python ..." >&2
+      "$python" -m venv --clear .venv
+    fi
+    if ! is_installed "$2"; then
+      echo "Installing (once; about a minute) ..." >&2
+      .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${2:+[$2]}" >&2
+      .venv/bin/python -m compileall -q services # an editable install does not, and it halves the start
+      touch ".venv/installed-$2"
+    fi
   )
 }
