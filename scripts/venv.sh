@@ -37,7 +37,7 @@ ensure_venv() {
       echo "Installing (once; about a minute) ..." >&2
       .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${2:+[$2]}" >&2
       .venv/bin/python -m compileall -q services # an editable install does not, and it halves the start
-      touch ".venv/installed-$2"
+      touch ".venv/installed-${2:-base}"
     fi
   )
 }
