@@ -1,0 +1,116 @@
+"""compose.yaml, the images, and what the services' settings say, held against each other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.avatar.settings import AvatarSettings
+from services.chassis.settings import ServiceSettings
+from services.gateway.settings import GatewaySettings
+from services.tts.settings import TtsSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+PROFILES = {"cpu": "", "gpu": "-gpu"}
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "tts": TtsSettings,
+    "avatar": AvatarSettings,
+    "gateway": GatewaySettings,
+}
+
+
+def dockerfile(service: str) -> str:
+    return (ROOT / "services" / service / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_starts_three_services_and_redis(profile: str) -> None:
+    started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
+    assert started == {name + PROFILES[profile] for name in SETTINGS} | {"redis"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_gateway_waits_for_the_others_of_its_profile(profile: str) -> None:
+    suffix = PROFILES[profile]
+    waits_for = SERVICES["gateway" + suffix]["depends_on"]
+    assert set(waits_for) == {"redis", "tts" + suffix, "avatar" + suffix}
+    assert all(other["condition"] == "service_healthy" for other in waits_for.values())
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_service_goes_by_one_name_and_one_image_in_both_profiles(service: str) -> None:
+    plain, gpu = SERVICES[service], SERVICES[service + "-gpu"]
+    assert plain["image"] == gpu["image"]
+    assert plain["build"] == gpu["build"]
+    assert (ROOT / plain["build"]["dockerfile"]).is_file()
+    if service != "gateway":
+        assert plain["networks"]["default"]["aliases"] == gpu["networks"]["default"]["aliases"] == [service]
+
+
+@pytest.mark.parametrize("service", ["tts", "avatar"])
+def test_the_gateway_asks_where_the_others_listen(service: str) -> None:
+    port = SETTINGS[service].model_fields["port"].default
+    assert SERVICES["gateway"]["environment"][f"GATEWAY_{service.upper()}_URL"] == f"http://{service}:{port}"
+    assert f"EXPOSE {port}\n" in dockerfile(service)
+    assert f"{service.upper()}_PORT={port}" in dockerfile(service)
+
+
+@pytest.mark.parametrize(("service", "variable"), [("tts-gpu", "TTS_GPU"), ("avatar-gpu", "AVATAR_GPU")])
+def test_a_gpu_is_chosen_for_each_service_by_itself(service: str, variable: str) -> None:
+    (device,) = SERVICES[service]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["device_ids"][0].startswith(f"${{{variable}:-")
+    assert len(device["device_ids"]) == 1
+    assert "gpu" in device["capabilities"]
+    assert "count" not in device
+
+
+def test_no_gpu_is_asked_for_without_the_profile() -> None:
+    assert not [name for name, service in SERVICES.items() if "deploy" in service and "gpu" not in service["profiles"]]
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_an_image_holds_its_own_service_and_list_only(service: str) -> None:
+    text = dockerfile(service)
+    copied = set(re.findall(r"COPY services/(\w+)", text)) - {"__init__"}
+    assert copied == {"chassis", "contract", service}
+    assert "pyproject.toml" not in text
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_an_image_runs_as_nobody_special_and_says_when_it_is_ready(service: str) -> None:
+    instructions = [line.split(maxsplit=1) for line in dockerfile(service).splitlines() if re.match("[A-Z]+ ", line)]
+    users = [rest for name, rest in instructions if name == "USER"]
+    assert users
+    assert users[-1] != "root"
+    assert f"{SETTINGS[service].model_fields['port'].default}/health/ready" in dockerfile(service)
+    assert instructions[-1] == ["CMD", f'["python", "-m", "services.{service}"]']
+
+
+@pytest.mark.parametrize("service", [*SETTINGS, "tts-gpu", "avatar-gpu", "gateway-gpu"])
+def test_settings_reach_a_service_but_not_its_address(service: str) -> None:
+    files = [file["path"] for file in SERVICES[service]["env_file"]]
+    assert files == [".env"]
+    name = service.removesuffix("-gpu")
+    environment = SERVICES[service]["environment"]
+    assert environment[f"{name.upper()}_HOST"] == "0.0.0.0"
+    assert environment[f"{name.upper()}_PORT"] == SETTINGS[name].model_fields["port"].default
+
+
+@pytest.mark.parametrize("service", [*SETTINGS, "tts-gpu", "avatar-gpu", "gateway-gpu"])
+def test_a_service_is_given_the_time_to_finish_its_work(service: str) -> None:
+    grace_s = int(SERVICES[service]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > ServiceSettings.model_fields["drain_s"].default
+
+
+def test_what_the_example_of_env_names_is_read_by_compose_or_a_service() -> None:
+    named = re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+    assert named
+    text = (ROOT / "compose.yaml").read_text("utf-8")
+    fields = {f"{prefix}_{field}".upper() for prefix, kind in SETTINGS.items() for field in kind.model_fields}
+    assert [name for name in named if f"${{{name}:" not in text and name not in fields] == []
