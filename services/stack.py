@@ -71,9 +71,12 @@ async def _together(*servers: AbstractAsyncContextManager[str]) -> AsyncIterator
     """Start `servers` side by side, yield their URLs, and stop them side by side, which takes half as long."""
     stops = [AsyncExitStack() for _ in servers]
     try:
-        yield await asyncio.gather(
-            *(stop.enter_async_context(server) for stop, server in zip(stops, servers, strict=True))
-        )
+        starts = (stop.enter_async_context(server) for stop, server in zip(stops, servers, strict=True))
+        started = await asyncio.gather(*starts, return_exceptions=True)  # so that each is settled, however it went
+        for failure in started:
+            if isinstance(failure, BaseException):
+                raise failure
+        yield [url for url in started if isinstance(url, str)]
     finally:
         await asyncio.gather(*(stop.aclose() for stop in stops))
 

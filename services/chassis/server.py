@@ -19,7 +19,14 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LoopbackServer(uvicorn.Server):
-    """A server whose host process owns the signals; uvicorn's own handling would skip inner shutdowns."""
+    """A server whose host process owns the signals; uvicorn's own handling would skip inner shutdowns.
+
+    `settled` is set once it listens, or never will.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -30,8 +37,11 @@ class LoopbackServer(uvicorn.Server):
         try:
             await super().startup(sockets)
         except SystemExit as error:
+            if self.lifespan.should_exit:
+                raise Unavailable("The service could not start; the log has the details.") from error
             address = f"{self.config.host}:{self.config.port}"
             raise Unavailable(f"{address} is taken, or no address of this machine; choose another.") from error
+        self.settled.set()
 
 
 @asynccontextmanager
@@ -52,15 +62,17 @@ async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
         )
     )
     running = asyncio.create_task(server.serve())
-    while not server.started:
+    running.add_done_callback(lambda _: server.settled.set())
+    try:
+        await server.settled.wait()
         if running.done():
             await running
-            raise Unavailable("The service could not start; the log has the details.")
-        await asyncio.sleep(0.005)
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    try:
+            raise Unavailable("The service ended before it had begun; the log has the details.")
+        host, port = server.servers[0].sockets[0].getsockname()[:2]
         yield f"http://{host}:{port}"
     finally:
+        # Half a start cannot be undone in order, so one that is interrupted is finished first.
+        await server.settled.wait()
         server.should_exit = True
         await running
 

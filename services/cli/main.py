@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 
 from services.cli.failures import told_in_a_sentence
+from services.cli.running import run_to_its_end
 from services.contract.errors import InvalidRequest
 
 app = typer.Typer(help="Text in, a talking person out.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -39,7 +39,7 @@ def say(
 
     words = _standard_input() if text == "-" else text
     options = SayOptions(words, out, avatar, voice, language, size, fps, speed, pitch)
-    asyncio.run(make_film(options, Console(stderr=True)))
+    run_to_its_end(make_film(options, Console(stderr=True)))
 
 
 @app.command()
@@ -57,7 +57,7 @@ def up(
     settings = GatewaySettings()
     given = {"host": host or settings.host, "port": settings.port if port is None else port}
     configure_logging(settings.log_level)
-    asyncio.run(run_until_signal(settings.model_copy(update=given)))
+    run_to_its_end(run_until_signal(settings.model_copy(update=given)))
 
 
 @app.command()
@@ -74,7 +74,7 @@ def voices() -> None:
     """List the voices."""
     from services.cli.listing import show_voices
 
-    asyncio.run(show_voices(Console()))
+    run_to_its_end(show_voices(Console()))
 
 
 @avatar_app.command("add")
@@ -85,7 +85,7 @@ def avatar_add(
     """Keep a picture as an avatar."""
     from services.cli.listing import add_avatar
 
-    asyncio.run(add_avatar(picture.read_bytes(), name, Console()))
+    run_to_its_end(add_avatar(picture.read_bytes(), name, Console()))
 
 
 @avatar_app.command("list")
@@ -93,7 +93,7 @@ def avatar_list() -> None:
     """List the avatars."""
     from services.cli.listing import show_avatars
 
-    asyncio.run(show_avatars(Console()))
+    run_to_its_end(show_avatars(Console()))
 
 
 @avatar_app.command("remove")
@@ -101,7 +101,7 @@ def avatar_remove(name: Annotated[str, typer.Argument(help="An avatar you added.
     """Remove an avatar that was added."""
     from services.cli.listing import remove_avatar
 
-    asyncio.run(remove_avatar(name, Console()))
+    run_to_its_end(remove_avatar(name, Console()))
 
 
 def _standard_input() -> str:

@@ -1,12 +1,8 @@
-"""A client that leaves stops the work at once; a signal lets the work in flight end."""
+"""A client that leaves stops the work at once; a service that is away or off is said to be."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -74,21 +70,6 @@ def test_speech_stops_when_its_listener_leaves() -> None:
             await until(lambda: tts_lane.busy == 0)
 
     asyncio.run(run())
-
-
-def test_a_signal_lets_the_film_in_flight_end() -> None:
-    command = [sys.executable, "-m", "services.cli", "up", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    url = next(line for line in process.stderr if "Talkie is at" in line).split()[-1]
-    threading.Thread(target=process.stderr.read, daemon=True).start()
-    timer = threading.Timer(0.3, process.send_signal, [signal.SIGTERM])
-    timer.start()
-    answer = httpx.post(f"{url}/video/generate", json={"text": LONG_TEXT[:900], "size": "256x256"}, timeout=60)
-    assert not timer.is_alive(), "the signal came while the film was being made"
-    assert answer.status_code == 200
-    assert len(answer.content) > 100_000
-    assert process.wait(30) == 0
 
 
 def test_a_service_that_is_away_is_named() -> None:
