@@ -4,46 +4,77 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from contextlib import aclosing
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_END: Any = object()
 
 
-async def ahead(source: AsyncGenerator[T, None], most_ahead: int) -> AsyncGenerator[T, None]:
-    """Yield what `source` yields, made up to `most_ahead` items before its reader wants them.
+class Ahead(Generic[T]):
+    """What `source` yields, made up to `most_ahead` items before its reader wants them.
 
-    The source runs in a task of its own. What it raises is raised here, in its place; when the
-    reader leaves, the source is cancelled and closed.
+    The source runs in a task of its own, from the start. What it raises is raised to the reader, in
+    its place. Whoever makes one closes it; that cancels and closes the source.
     """
-    queue: asyncio.Queue[T] = asyncio.Queue(most_ahead)
 
-    async def fill() -> None:
-        async for item in source:
-            await queue.put(item)
+    def __init__(self, source: AsyncGenerator[T, None], most_ahead: int) -> None:
+        self._source = source
+        self._queue: asyncio.Queue[T] = asyncio.Queue(most_ahead)
+        self._filling = asyncio.create_task(self._fill())
 
-    task = asyncio.create_task(fill())
+    def __aiter__(self) -> Ahead[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._queue.empty() and not self._filling.done():
+            get = asyncio.create_task(self._queue.get())
+            try:
+                await asyncio.wait([get, self._filling], return_when=asyncio.FIRST_COMPLETED)
+                if get.done():
+                    return get.result()
+            finally:
+                get.cancel()
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        self._filling.result()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Stop the source."""
+        self._filling.cancel()
+        await asyncio.gather(self._filling, return_exceptions=True)
+        await self._source.aclose()
+
+    async def _fill(self) -> None:
+        async for item in self._source:
+            await self._queue.put(item)
+
+
+async def side_by_side(
+    sources: AsyncGenerator[AsyncGenerator[T, None], None], at_once: int, most_ahead: int
+) -> AsyncGenerator[T, None]:
+    """Yield what each of `sources` yields, one source after the other.
+
+    Up to `at_once` of them run at once, each up to `most_ahead` items before its turn.
+    """
+    running: set[Ahead[T]] = set()
+    free = asyncio.Semaphore(at_once)
+
+    async def started() -> AsyncGenerator[Ahead[T], None]:
+        async for source in sources:
+            await free.acquire()
+            one = Ahead(source, most_ahead)
+            running.add(one)
+            yield one
+
     try:
-        while (item := await _next(queue, task)) is not _END:
-            yield item
+        async with aclosing(Ahead(started(), at_once)) as line:
+            async for one in line:
+                async for item in one:
+                    yield item
+                await one.aclose()
+                running.discard(one)
+                free.release()
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await source.aclose()
-
-
-async def _next(queue: asyncio.Queue[T], filling: asyncio.Task[None]) -> T:
-    """Return the next item, or _END when all is taken. Raises what `filling` raised."""
-    if queue.empty() and not filling.done():
-        get = asyncio.create_task(queue.get())
-        try:
-            await asyncio.wait([get, filling], return_when=asyncio.FIRST_COMPLETED)
-            if get.done():
-                return get.result()
-        finally:
-            get.cancel()
-    if not queue.empty():
-        return queue.get_nowait()
-    filling.result()
-    end: T = _END
-    return end
+        await asyncio.gather(*(one.aclose() for one in running))
+        await sources.aclose()

@@ -37,7 +37,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             await avatar.check_ready()
 
     casting = Casting(settings, tts, avatar)
-    films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead)
+    films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead, parallel_segments=settings.parallel_segments)
     routers = [
         video_router(casting, films, tts, avatar),
         speech_router(settings, tts),

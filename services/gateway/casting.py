@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.contract.errors import InvalidRequest, NotFound, TooLarge, Unavailable
-from services.contract.speech import ENGINE_HEADER, SpeechEngineInfo
+from services.contract.speech import ENGINE_HEADER, VOICE_HEADER, SpeechEngineInfo
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.pipeline import Script
@@ -59,7 +59,11 @@ class Casting:
             width=width,
             height=height,
         )
-        headers = {ENGINE_HEADER: engine.engine, AVATAR_HEADER: avatar.name}
+        headers = {
+            ENGINE_HEADER: engine.engine,
+            VOICE_HEADER: script.voice or engine.default_voice,
+            AVATAR_HEADER: avatar.name,
+        }
         if notices := [*_size_notice(request, engine), *avatar.warnings]:
             headers[NOTICE_HEADER] = " ".join(notices)
         return Cast(script, headers)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.chassis.logs import request_id
 from services.chassis.problems import REQUEST_ID_HEADER
-from services.contract.errors import EngineFailed, Problem, RemoteError, ServiceError, Unavailable
+from services.contract.errors import EngineFailed, InvalidRequest, Problem, RemoteError, ServiceError, Unavailable
 from services.contract.events import SPEECH_STREAM, SpeechDecoder, encode_speech
 from services.contract.speech import (
     LANGUAGE_HEADER,
@@ -165,8 +165,14 @@ class AvatarClient(_ServiceClient):
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[AudioChunk]:
-    decoder = SpeechDecoder()
-    async for data in answer.aiter_raw():
-        for chunk in decoder.feed(data):
-            yield chunk
-    decoder.finish()
+    decoder, silent = SpeechDecoder(), True
+    try:
+        async for data in answer.aiter_raw():
+            for chunk in decoder.feed(data):
+                silent = False
+                yield chunk
+        decoder.finish()
+    except InvalidRequest as error:  # of the service's, not of our client's
+        raise EngineFailed(f"The tts service sent no whole speech stream; try again. ({error.detail})") from error
+    if silent:
+        raise EngineFailed("The tts service made no sound of a sentence; reword it.")

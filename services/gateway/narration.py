@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.contract.errors import InvalidRequest
 from services.contract.speech import SAMPLE_BYTES, SpeechRequest
 from services.gateway.clients import TtsClient
+from services.gateway.languages import Languages
 from services.gateway.sentences import split_sentences
 from services.gateway.utterance import PAUSE_S
 
@@ -31,17 +32,17 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[bytes,
     sentences = split_sentences(narration.text, narration.language)
     if not sentences:
         raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
-    language = narration.language
+    languages = Languages(narration.language, narration.text)
     for number, sentence in enumerate(sentences):
         request = SpeechRequest(
             text=sentence.text,
             voice=narration.voice,
-            language=language,
+            language=languages.of(sentence.text),
             speed=narration.speed,
             sample_rate_hz=narration.sample_rate_hz,
         )
         async with tts.speak(request) as answer:
-            language = answer.language
+            languages.settle(sentence.text, answer.language)
             async for chunk in answer.chunks:
                 yield chunk.pcm
         if number < len(sentences) - 1:

@@ -7,7 +7,7 @@ streaming and batch are the same walk.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,10 +16,14 @@ from services.chassis.fmp4 import BoxReader
 from services.contract.errors import EngineFailed, InvalidRequest
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
-from services.gateway.ahead import ahead
+from services.gateway.ahead import Ahead, side_by_side
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.languages import Languages
 from services.gateway.sentences import Sentence, split_sentences
 from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, PAUSE_S, lay_out
+
+_EVENTS_AHEAD = 256
+"""More than one sentence makes: a segment rendered before its turn never waits for it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ class Segment:
 
 
 class FilmMaker:
-    """Makes films with the two services."""
+    """Makes films with the two services.
+
+    `look_ahead` sentences are spoken before they are rendered, `parallel_segments` rendered side by side.
+    """
 
     def __init__(
         self, tts: TtsClient, avatar: AvatarClient, *, look_ahead: int = 2, parallel_segments: int = 1
@@ -77,20 +84,26 @@ class FilmMaker:
         self._tts = tts
         self._avatar = avatar
         self._look_ahead = look_ahead
+        self._parallel_segments = parallel_segments
 
     async def film(self, script: Script) -> AsyncGenerator[FilmEvent, None]:
         """Yield the film as it is made. Closing the generator stops both services.
 
         Raises `InvalidRequest` for text without words, and whatever the services refuse.
         """
-        segments = ahead(segments_of(self._tts, script), self._look_ahead)
-        async with aclosing(segments):
-            async for segment in segments:
-                yield segment.spoken
-                async for fragment in self._rendered(script, segment):
-                    yield fragment
+        shots = side_by_side(self._shots(script), self._parallel_segments, _EVENTS_AHEAD)
+        async with aclosing(shots):
+            async for event in shots:
+                yield event
 
-    async def _rendered(self, script: Script, segment: Segment) -> AsyncIterator[Fragment]:
+    async def _shots(self, script: Script) -> AsyncGenerator[AsyncGenerator[FilmEvent, None], None]:
+        async with aclosing(Ahead(segments_of(self._tts, script), self._look_ahead)) as segments:
+            async for segment in segments:
+                yield self._shot(script, segment)
+
+    async def _shot(self, script: Script, segment: Segment) -> AsyncGenerator[FilmEvent, None]:
+        """Yield what one segment adds to the film."""
+        yield segment.spoken
         params = LipSyncParams(
             avatar=script.avatar,
             first_frame=segment.spoken.first_frame,
@@ -109,17 +122,15 @@ class FilmMaker:
 
 
 async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment, None]:
-    """Yield the sentences of `script`, each spoken and in its place.
-
-    The first one settles the language for all.
-    """
+    """Yield the sentences of `script`, each spoken and in its place."""
     sentences = split_sentences(script.text, script.language)
     if not sentences:
         raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
-    timeline = Timeline(script.fps)
-    frame, language = 0, script.language
+    timeline, languages = Timeline(script.fps), Languages(script.language, script.text)
+    frame = 0
     for index, sentence in enumerate(sentences):
-        speech, language, voice = await _speak(tts, script, sentence, language)
+        speech, language, voice = await _speak(tts, script, sentence, languages.of(sentence.text))
+        languages.settle(sentence.text, language)
         last = index == len(sentences) - 1
         laid = lay_out(
             speech,

@@ -97,7 +97,7 @@ async def read_video_ask(request: Request) -> VideoAsk:
     """
     fields: dict[str, Any] = dict(request.query_params)
     files: dict[str, bytes] = {}
-    content_type = request.headers.get("content-type", "")
+    content_type = request.headers.get("content-type", "").lower()
     if content_type.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):
         async with request.form(max_files=4, max_fields=40) as form:
             files = await _files(form)
@@ -124,7 +124,7 @@ async def _files(form: FormData) -> dict[str, bytes]:
 async def _json_object(request: Request) -> dict[str, Any]:
     try:
         body = await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for brackets nested without end
         raise InvalidRequest("The body is neither JSON nor a form; see /docs for examples.") from error
     if not isinstance(body, dict):
         raise InvalidRequest('The body must be a JSON object such as {"text": "Hello"}.')

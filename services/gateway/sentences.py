@@ -10,6 +10,8 @@ from enum import Enum
 
 import sentencex
 
+from services.gateway.markup import without_markup
+
 LONGEST_SENTENCE_CHARS = 400
 """Longer sentences are cut at a clause, or at a space where there is none."""
 
@@ -19,7 +21,11 @@ LONGEST_FIRST_CHARS = 90
 _SHORTEST_CLAUSE_CHARS = 20
 _CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[、，；：]|\s-(?=\s)")
 _SPACE = re.compile(r"\s+")
-_PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_WORD = re.compile(r"[^\W_]")
+_MOST_ACCENTS = 16
+"""Accents kept with their letter; more are no writing."""
+
 _SCRIPTS = (
     ("ja", re.compile(r"[\u3040-\u30ff]")),
     ("ko", re.compile(r"[\uac00-\ud7af]")),
@@ -45,25 +51,26 @@ class Sentence:
 
 
 def split_sentences(text: str, language: str) -> list[Sentence]:
-    """Return the pieces of `text` in order; joined by spaces they are the text, up to white space.
+    """Return the pieces of `text` in order; together they are every word of it, without Markdown's marks.
 
     `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations.
     """
     code = _segmenter_code(text, language)
+    paragraphs = [part for part in _PARAGRAPH.split(without_markup(text)) if _has_words(part)]
     return [
         sentence
-        for number, paragraph in enumerate(_PARAGRAPH.split(text.strip()))
+        for number, paragraph in enumerate(paragraphs)
         for sentence in _paragraph(paragraph, code, first=number == 0)
     ]
 
 
 def _paragraph(text: str, code: str, *, first: bool) -> Iterator[Sentence]:
     sentences = [" ".join(part.split()) for part in sentencex.segment(code, text)]
-    sentences = [sentence for sentence in sentences if sentence]
+    sentences = [sentence for sentence in sentences if _has_words(sentence)]
     for number, sentence in enumerate(sentences):
         last = number == len(sentences) - 1
         longest = LONGEST_FIRST_CHARS if first and number == 0 else LONGEST_SENTENCE_CHARS
-        *clauses, end = _clauses(sentence, longest)
+        *clauses, end = filter(_has_words, _clauses(sentence, longest))
         yield from (Sentence(clause, Pause.CLAUSE) for clause in clauses)
         yield Sentence(end, Pause.PARAGRAPH if last else Pause.SENTENCE)
 
@@ -93,9 +100,15 @@ def _cut(sentence: str, longest_chars: int) -> int:
 
 
 def _between_characters(sentence: str, at: int) -> int:
-    while at > 1 and unicodedata.combining(sentence[at]):
-        at -= 1
+    for cut in range(at, at - _MOST_ACCENTS, -1):
+        if not unicodedata.combining(sentence[cut]):
+            return cut
     return at
+
+
+def _has_words(text: str) -> bool:
+    """Whether `text` makes a sound: emoji, dashes and dots by themselves do not, and engines refuse them."""
+    return _WORD.search(text) is not None
 
 
 def _segmenter_code(text: str, language: str) -> str:

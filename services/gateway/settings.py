@@ -24,3 +24,10 @@ class GatewaySettings(ServiceSettings):
     default_avatar: str = Field("", description="Avatar of requests that name none; empty takes the first there is.")
     max_text_chars: int = Field(20_000, ge=1, description="Longer texts are answered with 413.")
     look_ahead: int = Field(2, ge=1, le=64, description="Sentences spoken ahead of the one being rendered.")
+    parallel_segments: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Sentences of one film rendered side by side, and held until their turn; useful where the avatar "
+        "service has as many lanes, over all its replicas.",
+    )

@@ -15,6 +15,7 @@ import pytest
 AVATARS = Path(__file__).parents[2] / "avatars"
 PASSWD = "../../etc/passwd"
 LONG = "word " * 20_000
+PATHS = ("/video/generate", "/video/stream", "/v1/audio/speech")
 
 
 def huge_png() -> bytes:
@@ -51,6 +52,10 @@ FIELDS: list[tuple[dict[str, Any], int]] = [
     ({"text": "Hi.", "avatar": "nobody"}, 404),
     ({"text": "Hi.", "avatar": PASSWD}, 404),
     ({"text": "Hi.", "avatar": "maya", "avatar_path": "omar"}, 422),
+    ({"text": None}, 422),
+    ({"text": "Hi.", "language": PASSWD}, 422),
+    ({"text": "Hi.", "tts_engine": PASSWD}, 422),
+    ({"text": "Hi.", "avatar": ["maya"]}, 422),
     ({"text": "Hi.", "ref_audio": PASSWD}, 422),
     ({"text": "Hi.", "ref_audio": "my-voice", "ref_text": "Hello."}, 422),
     ({"text": "Hi.", "tts_engine": "other"}, 422),
@@ -66,7 +71,7 @@ FIELDS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/video/generate", "/video/stream"])
+@pytest.mark.parametrize("path", PATHS[:2])
 @pytest.mark.parametrize(("fields", "status"), FIELDS, ids=lambda value: str(value)[:50])
 def test_bad_fields_of_a_film(client: httpx.Client, path: str, fields: dict[str, Any], status: int) -> None:
     refused(client.post(path, json=fields), status)
@@ -78,7 +83,12 @@ def test_bad_fields_of_a_film(client: httpx.Client, path: str, fields: dict[str,
         ({}, 422),
         ({"input": ""}, 422),
         ({"input": LONG}, 413),
+        ({"input": "…!?"}, 422),
+        ({"input": 7}, 422),
         ({"input": "Hi.", "voice": "nobody"}, 422),
+        ({"input": "Hi.", "voice": PASSWD}, 422),
+        ({"input": "Hi.", "voice": ["female"]}, 422),
+        ({"input": "Hi.", "ref_audio": PASSWD}, 422),
         ({"input": "Hi.", "response_format": "ogg"}, 422),
         ({"input": "Hi.", "speed": 9}, 422),
         ({"input": "Hi.", "instructions": "whisper"}, 422),
@@ -97,10 +107,26 @@ def test_odd_characters_are_cleaned_or_refused_never_a_failure(client: httpx.Cli
     assert answer.status_code in (200, 422)
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'"text"', b"\xff\xfe\x00", b'{"text": "\\ud800"}'])
-def test_bodies_that_are_no_request(client: httpx.Client, body: bytes) -> None:
-    refused(client.post("/video/generate", content=body, headers={"Content-Type": "application/json"}), 422)
-    refused(client.post("/v1/audio/speech", content=body, headers={"Content-Type": "application/json"}), 422)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b"null", b'"text"', b"\xff\xfe\x00", b'{"text": "\\ud800"}', b"[" * 200_000],
+    ids=lambda body: repr(body[:20]),
+)
+@pytest.mark.parametrize("path", PATHS)
+def test_bodies_that_are_no_request(client: httpx.Client, path: str, body: bytes) -> None:
+    refused(client.post(path, content=body, headers={"Content-Type": "application/json"}), 422)
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "multipart/form-data", "text/xml"])
+@pytest.mark.parametrize("path", PATHS)
+def test_bodies_of_another_kind(client: httpx.Client, path: str, content_type: str) -> None:
+    refused(client.post(path, content=b"\x00\xff<a/>", headers={"Content-Type": content_type}), 422)
+
+
+@pytest.mark.parametrize("name", ["ref_audio", "portrait"])
+def test_files_that_are_of_no_use_here(client: httpx.Client, name: str) -> None:
+    answer = client.post("/video/generate", data={"text": "Hi."}, files={name: ("me.wav", b"RIFF")})
+    assert name in refused(answer, 422)["detail"]
 
 
 @pytest.mark.parametrize(

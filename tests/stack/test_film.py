@@ -88,6 +88,16 @@ def test_segments_made_in_any_order_join_to_the_same_film() -> None:
     assert abs(film.sound_s - film.video_s) <= PACKET_S
 
 
+@pytest.mark.parametrize(
+    "text", ["Hello. \U0001f600", "Hello there.\n\n***\n\nBye.", "Hello there, my friends! 你好，我是玛雅。Привет!"]
+)
+def test_texts_as_people_write_them_become_whole_films(client: httpx.Client, text: str) -> None:
+    film = client.get("/video/stream", params={"text": text, "size": "128x128"})
+    speech = client.post("/v1/audio/speech", json={"input": text, "response_format": "pcm"})
+    assert (film.status_code, speech.status_code) == (200, 200)
+    assert decode(film.content).sound_s > 1
+
+
 def test_every_avatar_and_an_uploaded_picture_speak(client: httpx.Client) -> None:
     names = client.get("/video/avatars").json()["avatars"]
     assert len(names) >= 4

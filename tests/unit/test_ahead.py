@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services.gateway.ahead import ahead
+from services.gateway.ahead import Ahead, side_by_side
 
 
 class Source:
@@ -31,7 +31,7 @@ class Source:
 
 def test_everything_comes_in_order() -> None:
     async def run() -> list[int]:
-        return [item async for item in ahead(Source(50).items(), 3)]
+        return [item async for item in Ahead(Source(50).items(), 3)]
 
     assert asyncio.run(run()) == list(range(50))
 
@@ -40,7 +40,7 @@ def test_the_source_runs_ahead_but_only_so_far() -> None:
     source = Source(50)
 
     async def run() -> int:
-        async with aclosing(ahead(source.items(), 3)) as items:
+        async with aclosing(Ahead(source.items(), 3)) as items:
             await anext(items)
             for _ in range(50):
                 await asyncio.sleep(0)
@@ -53,7 +53,7 @@ def test_an_error_comes_in_its_place() -> None:
     async def run() -> list[int]:
         seen: list[int] = []
         with pytest.raises(ValueError, match="the source broke"):
-            async for item in ahead(Source(9, fails_at=4).items(), 2):
+            async for item in Ahead(Source(9, fails_at=4).items(), 2):
                 seen.append(item)
         return seen
 
@@ -64,9 +64,71 @@ def test_the_source_is_closed_when_the_reader_leaves() -> None:
     source = Source(50)
 
     async def run() -> int:
-        async with aclosing(ahead(source.items(), 3)) as items:
+        async with aclosing(Ahead(source.items(), 3)) as items:
             await anext(items)
         return len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == 1
     assert source.closed
+
+
+def lines(
+    started: list[int], count: int, length: int, fails_at: int | None = None
+) -> AsyncGenerator[AsyncGenerator[int, None], None]:
+    """Give `count` sources; source n notes its start and yields 100 n, 100 n + 1, ..."""
+
+    async def one(number: int) -> AsyncGenerator[int, None]:
+        started.append(number)
+        for item in range(length):
+            await asyncio.sleep(0)
+            if number == fails_at:
+                raise ValueError("a source broke")
+            yield 100 * number + item
+
+    async def every() -> AsyncGenerator[AsyncGenerator[int, None], None]:
+        for number in range(count):
+            yield one(number)
+
+    return every()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 50])
+def test_sources_side_by_side_are_read_in_order(at_once: int) -> None:
+    async def run() -> list[int]:
+        return [item async for item in side_by_side(lines([], 20, 7), at_once, 3)]
+
+    assert asyncio.run(run()) == [100 * number + item for number in range(20) for item in range(7)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_only_so_many_sources_run_before_their_turn(at_once: int) -> None:
+    started: list[int] = []
+
+    async def run() -> None:
+        async with aclosing(side_by_side(lines(started, 20, 7), at_once, 99)) as items:
+            assert await anext(items) == 0
+            for _ in range(200):
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert started == list(range(at_once))
+
+
+def test_what_a_source_raises_comes_after_what_stands_before_it() -> None:
+    async def run() -> tuple[list[int], int]:
+        seen: list[int] = []
+        with pytest.raises(ValueError, match="a source broke"):
+            async for item in side_by_side(lines([], 20, 3, fails_at=2), 4, 99):
+                seen.append(item)
+        return seen, len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == ([0, 1, 2, 100, 101, 102], 1)
+
+
+def test_a_reader_that_leaves_stops_all_that_run() -> None:
+    async def run() -> int:
+        async with aclosing(side_by_side(lines([], 20, 7), 4, 2)) as items:
+            await anext(items)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == 1

@@ -13,11 +13,16 @@ TEXT = st.text(
 )
 
 
+def words(text: str) -> str:
+    """Return the letters and digits of `text`, all that must be heard."""
+    return "".join(character for character in text if character.isalnum())
+
+
 @given(TEXT)
-def test_nothing_is_lost_and_nothing_is_empty_or_too_long(text: str) -> None:
+def test_no_word_is_lost_and_no_piece_is_without_one_or_too_long(text: str) -> None:
     pieces = split_sentences(text, "Auto")
-    assert "".join("".join(piece.text.split()) for piece in pieces) == "".join(text.split())
-    assert all(piece.text.strip() == piece.text and piece.text for piece in pieces)
+    assert words("".join(piece.text for piece in pieces)) == words(text)
+    assert all(piece.text.strip() == piece.text and words(piece.text) for piece in pieces)
     assert all(len(piece.text) <= LONGEST_SENTENCE_CHARS for piece in pieces)
 
 
@@ -59,6 +64,32 @@ def test_paragraphs_pause_longer() -> None:
     assert pauses == [Pause.SENTENCE, Pause.PARAGRAPH, Pause.PARAGRAPH]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\n\t"])
+def test_what_cannot_be_heard_is_no_piece() -> None:
+    pieces = split_sentences("Hello. 😀\n\n***\n\n— Good bye!", "en")
+    assert [(piece.text, piece.pause) for piece in pieces] == [
+        ("Hello.", Pause.PARAGRAPH),
+        ("— Good bye!", Pause.PARAGRAPH),
+    ]
+
+
+LONG_WORDS = st.lists(
+    st.sampled_from(["3,000.50", "https://a.example/b.c,d;e", "don't", "well-known", "a", "word"]), max_size=300
+)
+
+
+@given(LONG_WORDS)
+def test_words_numbers_and_addresses_are_never_cut(words: list[str]) -> None:
+    pieces = split_sentences(" ".join(words), "en")
+    assert [word for piece in pieces for word in piece.text.split()] == words
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 200_000 + "b", "a" + "\n " * 100_000, "a" + "\u0301" * 200_000, "*a " * 50_000]
+)
+def test_strange_texts_of_any_length_are_bounded(text: str) -> None:
+    assert all(len(piece.text) <= LONGEST_SENTENCE_CHARS for piece in split_sentences(text, "Auto"))
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n\t", "***", "😀😀", "…!?"])
 def test_no_text_has_no_sentences(text: str) -> None:
     assert split_sentences(text, "Auto") == []

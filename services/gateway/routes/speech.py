@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.chassis.streaming import begin_stream
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, ENGINE_HEADER, VOICE_HEADER, SpeechEngineInfo
-from services.gateway.ahead import ahead
+from services.gateway.ahead import Ahead
 from services.gateway.audio import MEDIA_TYPES, SPEECH_SAMPLE_RATE_HZ, AudioFormat, encoder_for
 from services.gateway.casting import check_text
 from services.gateway.clients import TtsClient
@@ -84,7 +84,7 @@ def speech_router(settings: GatewaySettings, tts: TtsClient) -> APIRouter:
 
 async def _encoded(tts: TtsClient, narration: Narration, audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
     encoder = encoder_for(audio_format)
-    async with aclosing(ahead(narrate(tts, narration), _CHUNKS_AHEAD)) as pieces:
+    async with aclosing(Ahead(narrate(tts, narration), _CHUNKS_AHEAD)) as pieces:
         async for pcm in pieces:
             if data := encoder.encode(pcm):
                 yield data

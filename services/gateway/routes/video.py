@@ -65,6 +65,7 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
     @router.get("/tts_engines")
     async def tts_engines() -> list[dict[str, Any]]:
         """List the speech engines with their voices."""
+        casting.check_video()
         engine = await tts.engine()
         voices = [voice.name for voice in engine.voices]
         return [{"id": engine.engine, "name": engine.engine, "voices": voices, "default": True, "available": True}]

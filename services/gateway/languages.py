@@ -1,0 +1,50 @@
+"""Which language each sentence of a text is spoken in, when nobody said."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+from services.contract.speech import AUTO
+
+_TELLING_LETTERS = 16
+"""A sentence of fewer letters says too little to settle the language of others."""
+
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
+_EAST_ASIAN = "CJK"
+_KANA_NAMES = ("HIRAGANA", "KATAKANA")
+
+
+class Languages:
+    """Remembers which language each writing system of a text turned out to stand for.
+
+    So short sentences do not flip between related languages, and a text in two scripts is spoken in
+    two languages. A text with kana in it is Japanese wherever it is written in kanji.
+    """
+
+    def __init__(self, asked: str, text: str) -> None:
+        self._asked = asked
+        self._settled = {_EAST_ASIAN: "ja"} if _KANA.search(text) else {}
+        self._last = AUTO
+
+    def of(self, sentence: str) -> str:
+        """Return the language to ask for; Auto while it has to be found out."""
+        if self._asked.strip().lower() not in ("", AUTO.lower()):
+            return self._asked
+        writing = _writing(sentence)
+        # Numbers are read in the language of what stands before them.
+        return self._settled.get(writing, AUTO) if writing else self._last
+
+    def settle(self, sentence: str, language: str) -> None:
+        """Say which language `sentence` was spoken in."""
+        self._last = language
+        if sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS:
+            self._settled.setdefault(_writing(sentence), language)
+
+
+def _writing(text: str) -> str:
+    """Return the Unicode name of the script most letters of `text` belong to; empty where there are none."""
+    scripts = Counter(unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha())
+    script = max(scripts, key=scripts.__getitem__, default="")
+    return _EAST_ASIAN if script in _KANA_NAMES else script

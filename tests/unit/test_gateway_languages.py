@@ -1,0 +1,47 @@
+"""Sentences keep the language of their text, and a text may have several."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.contract.speech import AUTO
+from services.gateway.languages import Languages
+
+FRENCH, GERMAN = "Je viens de Paris, et toi ?", "Ich komme aus Berlin, und du?"
+
+
+def test_what_was_asked_for_holds_for_all() -> None:
+    languages = Languages("German", FRENCH)
+    languages.settle(FRENCH, "fr")
+    assert languages.of("你好。") == languages.of("Oui.") == "German"
+
+
+@pytest.mark.parametrize("asked", ["Auto", "auto", "", " AUTO "])
+def test_a_telling_sentence_settles_the_language_of_the_rest(asked: str) -> None:
+    languages = Languages(asked, f"Hi! {FRENCH} Oui.")
+    assert languages.of("Hi!") == AUTO
+    languages.settle("Hi!", "en")
+    assert languages.of(FRENCH) == AUTO
+    languages.settle(FRENCH, "fr")
+    assert languages.of("Oui.") == "fr"
+    languages.settle(GERMAN, "de")
+    assert languages.of("Oui.") == "fr"
+
+
+def test_another_writing_is_another_language() -> None:
+    languages = Languages(AUTO, f"{FRENCH} 你好。")
+    languages.settle(FRENCH, "fr")
+    assert languages.of("你好。") == languages.of("Привет.") == AUTO
+    assert languages.of("Oui, 好.") == "fr"
+
+
+def test_kanji_in_a_japanese_text_are_japanese() -> None:
+    assert Languages(AUTO, "天気予報。今日は晴れです。").of("天気予報。") == "ja"
+    assert Languages(AUTO, "天气预报。今天晴。").of("天气预报。") == AUTO
+
+
+def test_numbers_are_read_in_the_language_before_them() -> None:
+    languages = Languages(AUTO, f"{FRENCH} 42.")
+    assert languages.of("42.") == AUTO
+    languages.settle(FRENCH, "fr")
+    assert languages.of("42.") == "fr"
