@@ -100,9 +100,13 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def worker_of(speaker: Speaker) -> int:
+def idle_workers(speaker: Speaker) -> list[int]:
     assert isinstance(speaker.engine, EspeakEngine)
-    return speaker.engine._idle[-1].pid
+    return [worker.pid for worker in speaker.engine._idle]
+
+
+def worker_of(speaker: Speaker) -> int:
+    return idle_workers(speaker)[-1]
 
 
 @pytest.mark.parametrize("name", list(GREETINGS))
@@ -209,7 +213,7 @@ def test_a_worker_killed_before_the_first_byte_is_a_problem_answer() -> None:
         pid = worker_of(speaker)
         os.kill(pid, signal.SIGSTOP)
         request = asyncio.create_task(client.post("/v1/speech", json={"text": "Hello"}))
-        await until(lambda: speaker.lane.busy == 1)
+        await until(lambda: not idle_workers(speaker))  # it has been taken for the request
         os.kill(pid, signal.SIGKILL)
         answer = await request
         assert answer.status_code == 500
