@@ -36,6 +36,10 @@ ensure_venv() {
     if ! is_installed "$2"; then
       echo "Installing (once; about a minute) ..." >&2
       .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${2:+[$2]}" >&2
+      case "$2" in
+        qwen | dev) .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+          --requirement services/tts/engines/qwen3/no-deps.txt >&2 ;;
+      esac
       .venv/bin/python -m compileall -q services # an editable install does not, and it halves the start
       touch ".venv/installed-${2:-base}"
     fi

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.processes import running_stack
+from tests.qwen3 import TinyQwen
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,12 @@ def stack() -> Iterator[str]:
     """URL of the whole product in a process of its own."""
     with running_stack() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> TinyQwen:
+    """Tiny Qwen3-TTS checkpoints."""
+    return TinyQwen.build(tmp_path_factory.mktemp("qwen3"))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from services.avatar.registry import ENGINES as LIP_SYNC_ENGINES
 from services.avatar.settings import AvatarSettings
 from services.cli.findings import Finding
 from services.contract.errors import ServiceError
-from services.contract.speech import SAMPLE_BYTES, AudioChunk, SpeechRequest
+from services.contract.speech import SAMPLE_BYTES, AudioChunk
 from services.contract.video import FILM_SAMPLE_RATE_HZ
-from services.tts.registry import ENGINES as SPEECH_ENGINES
+from services.tts.registry import make_engine
 from services.tts.settings import TtsSettings
 
 _SILENCE = AudioChunk(bytes(FILM_SAMPLE_RATE_HZ * SAMPLE_BYTES), FILM_SAMPLE_RATE_HZ)
@@ -26,14 +26,11 @@ def speech(settings: TtsSettings) -> Finding:
     """Let the speech engine say a word."""
     what = f"{settings.engine} speaks"
     try:
-        with closing(SPEECH_ENGINES[settings.engine](settings)) as engine:
-            chunks = engine.synthesize(engine.resolve(SpeechRequest(text="Hello.", language="English")))
-            spoken_s = sum(chunk.duration_s for chunk in chunks)
-            return Finding(
-                what, "works", f"{spoken_s:.2f} s of sound; {len(engine.languages())} languages, {engine.revision}"
-            )
+        with closing(make_engine(settings.engine, settings)) as engine:
+            engine.warm_up()
+            return Finding(what, "works", f"{len(engine.languages())} languages, {engine.revision}")
     except (ServiceError, OSError) as error:
-        return Finding(what, "missing", f"{error} Install again: delete .venv and run scripts/talkie.")
+        return Finding(what, "missing", str(error))
 
 
 def avatars(settings: AvatarSettings) -> Finding:

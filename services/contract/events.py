@@ -33,6 +33,8 @@ class AudioEvent(BaseModel):
     sample_rate_hz: int = Field(ge=8_000, le=192_000)
     pcm_bytes: int = Field(ge=0, le=_LARGEST_PAYLOAD_BYTES, multiple_of=SAMPLE_BYTES)
     marks: tuple[Mark, ...] = ()
+    notices: tuple[str, ...] = ()
+    takes: int = Field(1, ge=1)
 
 
 class EndEvent(BaseModel):
@@ -46,10 +48,20 @@ class EndEvent(BaseModel):
 _EVENT: TypeAdapter[AudioEvent | EndEvent] = TypeAdapter(Annotated[AudioEvent | EndEvent, Field(discriminator="type")])
 
 
+def audio_event(chunk: AudioChunk) -> AudioEvent:
+    """Return what announces `chunk`."""
+    return AudioEvent(
+        sample_rate_hz=chunk.sample_rate_hz,
+        pcm_bytes=len(chunk.pcm),
+        marks=chunk.marks,
+        notices=chunk.notices,
+        takes=chunk.takes,
+    )
+
+
 def encode_chunk(chunk: AudioChunk) -> bytes:
     """Return the line and the payload of `chunk`."""
-    event = AudioEvent(sample_rate_hz=chunk.sample_rate_hz, pcm_bytes=len(chunk.pcm), marks=chunk.marks)
-    return event.model_dump_json().encode() + b"\n" + chunk.pcm
+    return audio_event(chunk).model_dump_json().encode() + b"\n" + chunk.pcm
 
 
 def encode_end() -> bytes:
@@ -95,7 +107,7 @@ class SpeechDecoder:
         pcm = bytes(self._buffer[: event.pcm_bytes])
         del self._buffer[: event.pcm_bytes]
         self._announced = None
-        return AudioChunk(pcm=pcm, sample_rate_hz=event.sample_rate_hz, marks=event.marks)
+        return AudioChunk(pcm, event.sample_rate_hz, event.marks, event.notices, event.takes)
 
     def _next_event(self) -> AudioEvent | None:
         end = self._buffer.find(b"\n")

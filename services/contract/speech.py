@@ -16,6 +16,32 @@ AUTO = "Auto"
 ENGINE_HEADER = "X-Talkie-Engine"
 LANGUAGE_HEADER = "X-Talkie-Language"
 VOICE_HEADER = "X-Talkie-Voice"
+NOTICE_HEADER = "X-Talkie-Notice"
+"""Says what of the request had no effect or went another way than asked, and why."""
+
+TAKES_HEADER = "X-Talkie-Takes"
+"""How often the engine had to speak the utterance until it was right."""
+
+CACHE_HEADER = "X-Talkie-Cache"
+"""`hit` when the speech had been made before, `miss` when it was made for this request."""
+
+CODEC_FRAME_SAMPLES = 1920
+"""Samples of one frame of Qwen3-TTS's codec, at 24 kHz: 80 ms."""
+
+ModelSize = Literal["", "0.6b", "1.7b"]
+
+
+class Generation(BaseModel):
+    """How a language-model engine samples; engines of other kinds have no use for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_new_tokens: int = Field(2048, ge=1, le=4096, description="Codec frames at most; 12.5 are a second.")
+    temperature: float = Field(0.9, ge=0, le=2)
+    top_k: int = Field(50, ge=1, le=100)
+    top_p: float = Field(1.0, ge=0, le=1)
+    repetition_penalty: float = Field(1.05, ge=1, le=2)
+    do_sample: bool = True
 
 
 class SpeechRequest(BaseModel):
@@ -29,6 +55,16 @@ class SpeechRequest(BaseModel):
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own pace.")
     pitch: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's own pitch.")
     sample_rate_hz: int | None = Field(None, ge=8_000, le=48_000, description="None keeps the engine's own rate.")
+    engine: str = Field("", max_length=40, description="Empty: the routing table chooses, and may fall back.")
+    model_size: ModelSize = Field("", description="For engines that have sizes; empty for the default one.")
+    reference: str = Field("", pattern="^([0-9a-f]{64})?$", description="Digest of uploaded audio whose voice to copy.")
+    transcript: str = Field("", max_length=5_000, description="What is said in the reference, word for word.")
+    x_vector_only: bool = Field(False, description="Copy the timbre alone; the transcript is not used.")
+    instruct: str = Field("", max_length=5_000, description="How to speak, for models that take it.")
+    generation: Generation = Generation()
+    seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed speaks the same take.")
+    live: bool = Field(True, description="Send sound as it is made; otherwise whole, batched with others.")
+    use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
 
 
 class Mark(BaseModel):
@@ -56,6 +92,10 @@ class AudioChunk:
     pcm: bytes
     sample_rate_hz: int
     marks: tuple[Mark, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What the listener should be told of how it was made."""
+    takes: int = 1
+    """How often the engine had to speak until this came out right."""
 
     @property
     def samples(self) -> int:
@@ -90,6 +130,50 @@ class SpeechEngineInfo(BaseModel):
     languages: list[str] = Field(description="BCP 47 tags.")
 
 
+class ReferenceInfo(BaseModel):
+    """Answer of `POST /v1/references` on the tts service: reference audio that was checked and kept for a while."""
+
+    reference: str = Field(description="SHA-256 of the sound; the same clip in two formats has two.")
+    duration_s: float
+    loudness_lufs: float
+    notices: list[str] = Field(default_factory=list, description="What would make the copy better.")
+
+
+class StoredVoice(BaseModel):
+    """A copied voice that was given a name."""
+
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    name: str
+    transcript: str = Field("", description="What is said in the sample; empty copies the timbre alone.")
+    duration_s: float = Field(description="Length of the sample.")
+    consent: str = Field("", description="Id of the consent it was stored with.")
+    created_at: int = Field(description="Seconds since 1970.")
+    reference: str = Field(description="Digest of the sample.")
+    notices: list[str] = []
+
+
+class VoiceConsent(BaseModel):
+    """A person's recorded agreement to have their voice copied."""
+
+    id: str
+    object: Literal["audio.voice_consent"] = "audio.voice_consent"
+    name: str
+    language: str
+    created_at: int
+
+
+class CacheStats(BaseModel):
+    """Answer of `GET /tts/cache/stats`."""
+
+    cache_size: int
+    max_cache_size: int
+    hits: int
+    misses: int
+    hit_rate: float = Field(description="Percent.")
+    total_requests: int
+
+
 def join_chunks(chunks: list[AudioChunk]) -> AudioChunk:
     """Return the whole utterance as one chunk. The chunks must share one rate and not be empty."""
     rates = {chunk.sample_rate_hz for chunk in chunks}
@@ -99,4 +183,6 @@ def join_chunks(chunks: list[AudioChunk]) -> AudioChunk:
         pcm=b"".join(chunk.pcm for chunk in chunks),
         sample_rate_hz=rates.pop(),
         marks=tuple(mark for chunk in chunks for mark in chunk.marks),
+        notices=tuple(notice for chunk in chunks for notice in chunk.notices),
+        takes=max(chunk.takes for chunk in chunks),
     )

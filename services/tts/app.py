@@ -2,88 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from services.chassis.app import create_service_app
-from services.chassis.streaming import begin_stream
-from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
-from services.contract.speech import (
-    ENGINE_HEADER,
-    LANGUAGE_HEADER,
-    VOICE_HEADER,
-    AudioChunk,
-    SpeechEngineInfo,
-    SpeechRequest,
-)
+from services.chassis.metrics import metrics_router
+from services.contract.errors import ServiceError
+from services.tts.dispatch import Dispatcher
 from services.tts.engine import SpeechEngine
+from services.tts.keeping import Keeping
+from services.tts.metrics import TtsMetrics
+from services.tts.prerender import prerender
+from services.tts.routes.speech import speech_router
+from services.tts.routes.voices import cache_router, voices_router
 from services.tts.settings import TtsSettings
-from services.tts.speaker import Speaker
+from services.tts.voices import DiskShelf, RedisShelf, Voices
+
+_log = logging.getLogger(__name__)
+
+_START_PATIENCE_S = 2.0
+"""Light engines are ready when the service listens; weights go on loading, and readiness tells."""
 
 
 def create_app(settings: TtsSettings, engine: SpeechEngine | None = None) -> FastAPI:
-    """Return the service. It loads the engine that `settings` name, unless one is given; it closes either."""
-    speaker = Speaker(settings, engine)
+    """Return the service. It makes the engines that `settings` name, unless one is given; it closes them all."""
+    registry = CollectorRegistry()
+    shelf = RedisShelf(settings.redis_url) if settings.voices_in_redis else DiskShelf(settings.voices_dir)
+    voices = Voices(shelf, require_consent=settings.require_consent)
+    keeping = Keeping(settings)
+    dispatcher = Dispatcher(settings, voices, keeping, TtsMetrics(registry), engine)
+
+    async def warm_up() -> None:
+        try:
+            await dispatcher.default.warm_up()
+        except ServiceError as error:
+            _log.error("The %s engine is not ready: %s", settings.engine, error.detail)
+
+    async def prerender_when_warm(warming: asyncio.Task[None]) -> None:
+        await warming
+        if settings.prerender:
+            await prerender(dispatcher, settings.prerender)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(warm_up())
+        prerendering = asyncio.create_task(prerender_when_warm(warming))
         try:
-            await speaker.start()
+            await asyncio.wait([warming], timeout=_START_PATIENCE_S)
             yield
         finally:
-            await speaker.close()
+            for task in (prerendering, warming):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await dispatcher.close()
+            await keeping.close()
 
-    app = create_service_app(
-        "Talkie tts", settings, lifespan=lifespan, ready=speaker.check, routers=[_speech_router(speaker)]
-    )
-    app.state.speaker = speaker
+    routers = [
+        speech_router(dispatcher),
+        voices_router(settings, voices, keeping, dispatcher),
+        cache_router(keeping),
+        metrics_router(registry),
+    ]
+    app = create_service_app("Talkie tts", settings, lifespan=lifespan, ready=dispatcher.default.check, routers=routers)
+    app.state.speaker = dispatcher.default
     return app
-
-
-def _speech_router(speaker: Speaker) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["speech"])
-
-    @router.post(
-        "/speech",
-        response_class=Response,
-        responses={200: {"content": {SPEECH_STREAM: {}}, "description": "PCM with its marks, as it is spoken."}},
-    )
-    async def speech(body: SpeechRequest, request: Request) -> Response:
-        """Speak a text. The headers say which engine, language and voice it became."""
-        utterance = await speaker.resolve(body)
-        headers = {
-            ENGINE_HEADER: speaker.engine.name,
-            LANGUAGE_HEADER: utterance.language,
-            VOICE_HEADER: utterance.voice,
-        }
-        chunks = speaker.speak(utterance, body.sample_rate_hz)
-        return await begin_stream(request, _encoded(chunks), SPEECH_STREAM, headers)
-
-    @router.get("/engine")
-    async def engine() -> SpeechEngineInfo:
-        """Say which engine speaks, and its voices and languages."""
-        return _info(speaker.engine)
-
-    return router
-
-
-async def _encoded(chunks: AsyncGenerator[AudioChunk, None]) -> AsyncIterator[bytes]:
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            yield encode_chunk(chunk)
-        yield encode_end()
-
-
-def _info(engine: SpeechEngine) -> SpeechEngineInfo:
-    return SpeechEngineInfo(
-        engine=engine.name,
-        revision=engine.revision,
-        sample_rate_hz=engine.sample_rate_hz,
-        cloning=engine.cloning,
-        phoneme_marks=engine.phoneme_marks,
-        default_voice=engine.default_voice,
-        voices=list(engine.voices()),
-        languages=list(engine.languages()),
-    )

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.contract.speech import AudioChunk, SpeechRequest, Voice
+from services.contract.speech import AudioChunk, Generation, SpeechRequest, Voice
+
+PATIENCE_S = 0.05
+"""An engine that works longer than this without sound yields an empty chunk: there it can be closed."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A voice to copy."""
+
+    digest: str
+    """SHA-256 of the sound."""
+    pcm: bytes
+    """16-bit mono at 24 kHz, checked and levelled."""
+    transcript: str = ""
+    """What is said in it, word for word; empty copies the timbre alone."""
 
 
 @dataclass(frozen=True)
@@ -18,17 +33,29 @@ class Utterance:
     language: str
     speed: float = 1.0
     pitch: float = 1.0
+    model: str = ""
+    """The checkpoint that speaks, for engines that have several."""
+    instruct: str = ""
+    reference: Reference | None = None
+    generation: Generation = field(default_factory=Generation)
+    seed: int | None = None
+    live: bool = True
+    notices: tuple[str, ...] = ()
+    """What of the request has no effect with this engine."""
 
 
 class SpeechEngine(Protocol):
-    """Speaks one utterance at a time. Blocking; an `EngineLane` keeps it off the event loop."""
+    """Speaks one utterance per generator. Blocking; an `EngineLane` keeps it off the event loop."""
 
     name: str
     revision: str
     sample_rate_hz: int
     cloning: bool
     phoneme_marks: bool
-    default_voice: str
+
+    @property
+    def default_voice(self) -> str:
+        """The voice of requests that name none; empty when there is no such voice."""
 
     def voices(self) -> Sequence[Voice]:
         """Return the voices that can be asked for."""
@@ -37,7 +64,7 @@ class SpeechEngine(Protocol):
         """Return the BCP 47 tags of the languages it speaks."""
 
     def resolve(self, request: SpeechRequest) -> Utterance:
-        """Settle language and voice without speaking.
+        """Settle language and voice without speaking; the caller adds the reference.
 
         Raises `InvalidRequest` for a voice, language or text the engine cannot speak.
         """
@@ -45,11 +72,18 @@ class SpeechEngine(Protocol):
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         """Yield the speech as it is made; closing the generator stops the engine.
 
+        Empty chunks mean nothing but that the work goes on.
         Raises `EngineFailed` when the engine breaks; the next call gets a working one.
         """
 
+    def warm_up(self) -> None:
+        """Do what makes the first request slow, such as loading weights; may raise any `ServiceError`."""
+
     def check(self) -> None:
         """Return when the next request would be served; raise the `ServiceError` that says why it would not."""
+
+    def forget(self, digest: str) -> None:
+        """Drop what was computed from a reference and kept."""
 
     def close(self) -> None:
         """Let go of processes and memory."""

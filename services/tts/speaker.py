@@ -1,64 +1,78 @@
-"""The engine and its lane: what the requests of one app share."""
+"""One engine and its lane."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing
 
 from anyio import to_thread
 
 from services.chassis.lane import EngineLane
-from services.contract.errors import InvalidRequest, Unavailable
+from services.contract.errors import ServiceError, Unavailable
 from services.contract.speech import AudioChunk, SpeechRequest
 from services.tts.engine import SpeechEngine, Utterance
-from services.tts.registry import ENGINES
+from services.tts.registry import make_engine
 from services.tts.resample import resampled
-from services.tts.settings import TtsSettings
+from services.tts.settings import EngineName, TtsSettings
 
 
 class Speaker:
-    """Speaks with the engine the settings name, or with one that is given; closes it in the end."""
+    """Makes its engine when it is first needed, and keeps it until it is closed."""
 
-    def __init__(self, settings: TtsSettings, engine: SpeechEngine | None = None) -> None:
+    def __init__(self, name: EngineName, settings: TtsSettings, engine: SpeechEngine | None = None) -> None:
+        self.name = name
         self._settings = settings
         self._engine = engine
-        self.lane = EngineLane("tts", slots=settings.lanes, max_waiting=settings.max_waiting)
+        self._making = asyncio.Lock()
+        self._failure: ServiceError = Unavailable("The speech engine is still loading.", retry_after_s=2)
+        self._loading = engine is None
+        self.lane = EngineLane(f"{name} speech", slots=settings.lanes, max_waiting=settings.max_waiting)
 
     @property
-    def engine(self) -> SpeechEngine:
-        """The engine; raises `Unavailable` while there is none."""
-        if self._engine is None:
-            raise Unavailable("The speech engine is not loaded yet; try again shortly.", retry_after_s=1)
+    def made(self) -> SpeechEngine | None:
+        """The engine, if it has been made."""
         return self._engine
 
-    async def start(self) -> None:
-        """Load the engine and let it say a word, because its first one takes longest."""
-        if self._engine is None:
-            self._engine = await to_thread.run_sync(ENGINES[self._settings.engine], self._settings)
-        hello = SpeechRequest(text="Hello", language="English")
-        async with aclosing(self.speak(await self.resolve(hello), hello.sample_rate_hz)) as chunks:
-            async for _ in chunks:
-                pass
+    async def engine(self) -> SpeechEngine:
+        """Return the engine; raises what making it raises."""
+        async with self._making:
+            if self._engine is None:
+                self._engine = await to_thread.run_sync(make_engine, self.name, self._settings)
+            return self._engine
+
+    async def warm_up(self) -> None:
+        """Make the engine and let it do what makes its first request slow."""
+        try:
+            await to_thread.run_sync((await self.engine()).warm_up)
+        except ServiceError as error:
+            self._failure = error
+            raise
+        finally:
+            self._loading = False
 
     async def check(self) -> None:
         """Return when the engine would serve a request; raise the `ServiceError` that says why not."""
-        await to_thread.run_sync(self.engine.check)
+        if self._engine is None or self._loading:
+            raise self._failure
+        await to_thread.run_sync(self._engine.check)
 
     async def resolve(self, request: SpeechRequest) -> Utterance:
         """Settle voice and language of `request`, or raise `InvalidRequest`."""
-        if len(request.text) > self._settings.max_text_chars:
-            raise InvalidRequest(
-                f"text: longer than {self._settings.max_text_chars} characters; send it in pieces.", param="text"
-            )
-        return await to_thread.run_sync(self.engine.resolve, request)
+        return await to_thread.run_sync((await self.engine()).resolve, request)
 
     def speak(self, utterance: Utterance, sample_rate_hz: int | None) -> AsyncGenerator[AudioChunk, None]:
         """Yield the speech at `sample_rate_hz`, or at the engine's own rate; raises what the lane raises."""
 
         def synthesize() -> Generator[AudioChunk, None, None]:
-            return resampled(self.engine.synthesize(utterance), sample_rate_hz)
+            assert self._engine is not None
+            return resampled(self._engine.synthesize(utterance), sample_rate_hz)
 
         return self.lane.stream(synthesize)
+
+    async def forget(self, digest: str) -> None:
+        """Drop what the engine computed from a reference."""
+        if self._engine is not None:
+            await to_thread.run_sync(self._engine.forget, digest)
 
     async def close(self) -> None:
         """Wait for generators that are being closed, and let go of the engine."""

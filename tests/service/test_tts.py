@@ -101,8 +101,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def idle_workers(speaker: Speaker) -> list[int]:
-    assert isinstance(speaker.engine, EspeakEngine)
-    return [worker.pid for worker in speaker.engine._idle]
+    assert isinstance(speaker.made, EspeakEngine)
+    return [worker.pid for worker in speaker.made._idle]
 
 
 def worker_of(speaker: Speaker) -> int:
@@ -183,7 +183,7 @@ def test_bodies_that_are_no_request_are_refused(client: httpx.Client, body: byte
 
 
 def test_a_body_over_the_limit_is_refused(client: httpx.Client) -> None:
-    answer = client.post("/v1/speech", content=bytes(300_000), headers={"Content-Type": "application/json"})
+    answer = client.post("/v1/speech", content=bytes(33 * 1024**2), headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.tts.engines.espeak.japanese import JapaneseReader
-from services.tts.engines.espeak.japanese_numbers import number_of, number_reading
+from services.tts.japanese import JapaneseReader
+from services.tts.japanese_numbers import number_of, number_reading
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from services.contract.errors import InvalidRequest
 from services.contract.speech import SpeechRequest
 from services.tts.engines.espeak.engine import EspeakEngine
-from services.tts.engines.espeak.text import speakable
+from services.tts.text import speakable
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import pytest
 
 from services.contract.speech import AudioChunk, SpeechRequest, join_chunks
 from services.tts.engines.espeak.engine import EspeakEngine
-from services.tts.engines.espeak.filters import FilterChain
-from services.tts.engines.espeak.loudness import integrated_loudness_lufs
 from services.tts.engines.espeak.trim import SilenceTrimmer
 from services.tts.engines.espeak.voices import STYLES
+from services.tts.filters import FilterChain
+from services.tts.loudness import integrated_loudness_lufs
 
 RATE = 22_050
 

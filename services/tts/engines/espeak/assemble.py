@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from services.contract.speech import AudioChunk, Mark
-from services.tts.engines.espeak.filters import FilterChain, FilterSpec, Sound
+from services.tts.bending import bending
 from services.tts.engines.espeak.finish import Finisher
 from services.tts.engines.espeak.marks import MarkMaker
 from services.tts.engines.espeak.voices import Delivery
 from services.tts.engines.espeak.wire import Event
-
-_FULL_SCALE = 32767
-_SLOWEST_STAGE = 0.5
+from services.tts.filters import FilterChain, FilterSpec
+from services.tts.sound import Sound, pcm_of, sound_of
 
 
 class SpeechAssembler:
@@ -23,7 +22,7 @@ class SpeechAssembler:
     def __init__(self, text: str, sample_rate_hz: int, delivery: Delivery, filters: Sequence[FilterSpec]) -> None:
         self._rate = sample_rate_hz
         self._marker = MarkMaker(text, 1 / (sample_rate_hz * delivery.tempo))
-        self._bender = FilterChain(sample_rate_hz, _bending(delivery, sample_rate_hz))
+        self._bender = FilterChain(sample_rate_hz, bending(sample_rate_hz, shift=delivery.shift, tempo=delivery.tempo))
         self._finisher = Finisher(sample_rate_hz, filters)
         self._marks: list[Mark] = []
         self._sent_samples = 0
@@ -31,7 +30,7 @@ class SpeechAssembler:
     def push(self, events: Iterable[Event], pcm: bytes) -> AudioChunk | None:
         """Take the worker's next chunk and return what is finished, or None."""
         self._marks += self._marker.push(events)
-        raw = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
+        raw = sound_of(pcm)
         sound = self._finisher.push(self._bender.push(raw))
         if not len(sound):
             return None
@@ -63,17 +62,4 @@ class SpeechAssembler:
         return ready
 
     def _chunk(self, sound: Sound, marks: Sequence[Mark]) -> AudioChunk:
-        samples = np.round(np.clip(sound, -1, 1) * _FULL_SCALE).astype("<i2")
-        return AudioChunk(pcm=samples.tobytes(), sample_rate_hz=self._rate, marks=tuple(marks))
-
-
-def _bending(delivery: Delivery, sample_rate_hz: int) -> list[FilterSpec]:
-    """Return the filters that shift the pitch and stretch the time, if there is anything to do."""
-    filters: list[FilterSpec] = []
-    if delivery.shift != 1:
-        filters += [("asetrate", f"{sample_rate_hz * delivery.shift:.0f}"), ("aresample", f"{sample_rate_hz}")]
-    tempo = delivery.tempo / delivery.shift
-    if tempo != 1:
-        stages = 1 if tempo >= _SLOWEST_STAGE else 2
-        filters += [("atempo", f"{tempo ** (1 / stages):.6f}")] * stages
-    return filters
+        return AudioChunk(pcm=pcm_of(sound), sample_rate_hz=self._rate, marks=tuple(marks))

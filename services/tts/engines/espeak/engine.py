@@ -9,15 +9,15 @@ from functools import cached_property
 
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
+from services.tts.detect import LanguageDetector
 from services.tts.engine import Utterance
 from services.tts.engines.espeak.assemble import SpeechAssembler
-from services.tts.engines.espeak.detect import LanguageDetector
-from services.tts.engines.espeak.japanese import JapaneseReader
+from services.tts.japanese import JapaneseReader
 from services.tts.engines.espeak.languages import Languages
 from services.tts.engines.espeak.process import Worker
-from services.tts.engines.espeak.text import check_script, speakable
 from services.tts.engines.espeak.voices import DEFAULT_VOICE, VoiceBook, delivery_of
 from services.tts.engines.espeak.wire import Order
+from services.tts.text import check_script, speakable
 
 _FINISH_REVISION = 1
 """Goes up whenever the same request sounds different."""
@@ -81,6 +81,14 @@ class EspeakEngine:
         if rest is None:
             raise InvalidRequest(f"text: nothing in it can be spoken in {utterance.language}.", param="text")
         yield rest
+
+    def warm_up(self) -> None:
+        """Say a word, because the first one takes longest."""
+        for _ in self.synthesize(self.resolve(SpeechRequest(text="Hello", language="English"))):
+            pass
+
+    def forget(self, digest: str) -> None:
+        """Nothing is ever computed from references."""
 
     def check(self) -> None:
         """Return when a worker lives; start one if none does."""

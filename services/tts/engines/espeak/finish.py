@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.tts.engines.espeak.filters import FilterChain, FilterSpec, Sound
-from services.tts.engines.espeak.loudness import integrated_loudness_lufs
 from services.tts.engines.espeak.trim import SilenceTrimmer
+from services.tts.filters import FilterChain, FilterSpec
+from services.tts.loudness import integrated_loudness_lufs
+from services.tts.sound import Sound
 
 LEAD_S, TAIL_S = 0.03, 0.15
 """Silence before the first and after the last sound."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.tts.engines.espeak.filters import Sound
+from services.tts.sound import Sound
 
 _AUDIBLE = 1e-3
 """-60 dBFS."""

@@ -10,8 +10,8 @@ from typing import Literal
 from services.contract.errors import InvalidRequest
 from services.contract.speech import Voice
 from services.tts.engine import Utterance
-from services.tts.engines.espeak.filters import FilterSpec
 from services.tts.engines.espeak.languages import Languages
+from services.tts.filters import FilterSpec
 
 DEFAULT_VOICE = "female"
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from services.tts.engines.espeak.text import count_scripts
+from services.tts.text import count_scripts
 
 _LIKELY = {"en": 20.0, "de": 8.0, "es": 8.0, "fr": 8.0, "it": 8.0, "pt": 8.0, "ru": 8.0, "hi": 3.0}
 _UNLIKELY = 0.05

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import av
 import numpy as np
-import numpy.typing as npt
 
-Sound = npt.NDArray[np.float32]
-"""[samples] mono, full scale ±1."""
+from services.tts.sound import Sound
 
 FilterSpec = tuple[str, str]
 """Name and arguments of one filter, as on the command line of ffmpeg: ("highpass", "f=70")."""

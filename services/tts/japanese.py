@@ -1,4 +1,4 @@
-"""Japanese as it is pronounced: kanji, numbers and particles become katakana, which is what espeak-ng reads."""
+"""Japanese as it is pronounced: kanji, numbers and particles become katakana, which espeak-ng can read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from sudachipy import Dictionary, Morpheme, SplitMode
 
-from services.tts.engines.espeak.japanese_numbers import number_of, number_reading
+from services.tts.japanese_numbers import number_of, number_reading
 
 _O_ROW, _E_ROW = "オコソトノホモヨロゴゾドボポョォ", "エケセテネヘメレゲゼデベペェ"
 _LONG_O, _LONG_E = re.compile(f"(?<=[{_O_ROW}])[ウオ]"), re.compile(f"(?<=[{_E_ROW}])[イエ]")

@@ -1,0 +1,237 @@
+"""From a request to an engine that speaks it: routing, references, the cache, and falling back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+from anyio import to_thread
+
+from services.contract.errors import InvalidRequest, ServiceError, Unavailable
+from services.contract.events import decode_speech, encode_speech
+from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
+from services.tts.detect import LanguageDetector
+from services.tts.engine import Reference, SpeechEngine
+from services.tts.keeping import Keeping
+from services.tts.languages import LANGUAGE_NAMES, primary_tag
+from services.tts.metrics import TtsMetrics
+from services.tts.references import unknown_reference, usable_transcript
+from services.tts.settings import EngineName, TtsSettings
+from services.tts.speaker import Speaker
+from services.tts.voices import Voices
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A request that is being spoken: its first sound is there."""
+
+    engine: EngineName
+    language: str
+    voice: str
+    notices: tuple[str, ...]
+    takes: int
+    cached: bool
+    chunks: AsyncGenerator[AudioChunk, None]
+    """All of the sound; to be closed by whoever takes it."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A request whose voice is looked up."""
+
+    request: SpeechRequest
+    reference: Reference | None
+    voice: str
+    notices: tuple[str, ...]
+
+
+class Dispatcher:
+    """Holds a speaker for every engine that is asked for."""
+
+    def __init__(
+        self,
+        settings: TtsSettings,
+        voices: Voices,
+        keeping: Keeping,
+        metrics: TtsMetrics,
+        engine: SpeechEngine | None = None,
+    ) -> None:
+        """`engine` stands in for the one that `settings` name."""
+        self._settings = settings
+        self._voices = voices
+        self._keeping = keeping
+        self._metrics = metrics
+        self._speakers = {name: Speaker(name, settings) for name in _named(settings)}
+        if engine is not None:
+            self._speakers[settings.engine] = Speaker(settings.engine, settings, engine)
+
+    @property
+    def speakers(self) -> Mapping[EngineName, Speaker]:
+        """The speakers by engine, the default one first."""
+        return self._speakers
+
+    @property
+    def default(self) -> Speaker:
+        """The speaker of the default engine."""
+        return self._speakers[self._settings.engine]
+
+    async def speak(self, request: SpeechRequest) -> Speech:
+        """Return the speech, begun; raises what the last engine tried refuses or fails with."""
+        self._check_length(request.text)
+        wish = await self._looked_up(request)
+        names = await self._candidates(wish)
+        notices = wish.notices
+        for name in names[:-1]:
+            try:
+                return await self._spoken_by(name, wish, notices)
+            except ServiceError as error:
+                # Each engine has its own languages, voices and reasons to fail; the next may do.
+                _log.warning("%s does not speak this, going on to the next engine: %s", name, error.detail)
+                self._metrics.fell_back(name)
+                notices += (f"{name} did not speak: {error.detail}",)
+        return await self._spoken_by(names[-1], wish, notices)
+
+    async def close(self) -> None:
+        """Let go of all engines."""
+        for speaker in self._speakers.values():
+            await speaker.close()
+
+    def _check_length(self, text: str) -> None:
+        if len(text) > self._settings.max_text_chars:
+            raise InvalidRequest(
+                f"text: longer than {self._settings.max_text_chars} characters; send it in pieces.", param="text"
+            )
+
+    async def _looked_up(self, request: SpeechRequest) -> _Wish:
+        """Find the sound behind a stored voice's name or a reference's digest."""
+        if request.reference:
+            self._voices.check_unnamed_copy()
+            pcm = await self._keeping.reference(request.reference)
+            if pcm is None:
+                raise unknown_reference(request.reference)
+            transcript, notices = _transcript(request, request.transcript, pcm)
+            return _Wish(request, Reference(request.reference, pcm, transcript), "reference", notices)
+        stored = await self._voices.find(request.voice) if request.voice else None
+        if stored is None:
+            return _Wish(request, None, "", ())
+        voice, pcm = stored
+        transcript, notices = _transcript(request, voice.transcript, pcm)
+        copied = request.model_copy(update={"voice": "", "reference": voice.reference})
+        return _Wish(copied, Reference(voice.reference, pcm, transcript), voice.name, notices)
+
+    async def _candidates(self, wish: _Wish) -> list[EngineName]:
+        request, settings = wish.request, self._settings
+        if request.engine not in ("", "auto"):
+            for name in self._speakers:
+                if name == request.engine:
+                    return [name]
+            raise InvalidRequest(
+                f"engine: {request.engine!r} does not run here; {', '.join(self._speakers)} may be asked for.",
+                param="engine",
+            )
+        routed = settings.routes.get(await self._language(request), [])
+        names = list(dict.fromkeys([*routed, *([] if routed else [settings.engine]), *settings.fallback]))
+        if request.voice:
+            owners = [name for name in names if await self._has_voice(name, request.voice)]
+            return owners or names
+        if wish.reference is not None:
+            return await self._cloning(names)
+        return names
+
+    async def _cloning(self, names: list[EngineName]) -> list[EngineName]:
+        """Return those that copy voices: another voice than the one asked for is no way out."""
+        able = [name for name in names if (await self._speakers[name].engine()).cloning]
+        if not able:
+            raise InvalidRequest(
+                f"ref_audio: the {names[0]} engine cannot clone a voice; leave ref_audio and ref_text out, "
+                "or run an engine that clones (TTS_ENGINE=qwen3).",
+                param="ref_audio",
+            )
+        return able
+
+    async def _has_voice(self, name: EngineName, voice: str) -> bool:
+        try:
+            engine = await self._speakers[name].engine()
+        except Unavailable:
+            return False
+        return any(known.name.lower() == voice.lower() for known in engine.voices())
+
+    async def _language(self, request: SpeechRequest) -> str:
+        if not self._settings.routes:
+            return ""
+        if request.language.lower() != AUTO.lower():
+            return primary_tag(request.language)
+        return await to_thread.run_sync(self._detector.detect, request.text)
+
+    @cached_property
+    def _detector(self) -> LanguageDetector:
+        return LanguageDetector(LANGUAGE_NAMES)
+
+    async def _spoken_by(self, name: EngineName, wish: _Wish, notices: tuple[str, ...]) -> Speech:
+        speaker = self._speakers[name]
+        engine = await speaker.engine()
+        utterance = await speaker.resolve(wish.request)
+        if wish.reference is not None:
+            utterance = replace(utterance, reference=wish.reference)
+        key = self._keeping.key(engine, utterance, wish.request.sample_rate_hz)
+        speech = partial(Speech, name, utterance.language, wish.voice or utterance.voice)
+        if wish.request.use_cache and (kept := await self._keeping.speech(key)) is not None:
+            whole = join_chunks(decode_speech(kept))
+            return speech((*notices, *whole.notices), whole.takes, True, _once(whole))
+        chunks = self._heard(speaker.speak(utterance, wish.request.sample_rate_hz), name)
+        try:
+            first = await anext(chunks)
+        except BaseException:
+            await chunks.aclose()
+            raise
+        keep = key if wish.request.use_cache else None
+        return speech((*notices, *first.notices), first.takes, False, self._kept(_rejoined(first, chunks), keep))
+
+    async def _heard(self, chunks: AsyncGenerator[AudioChunk, None], name: str) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the chunks that have sound, and count them."""
+        with self._metrics.speaking(name) as told:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    if chunk.pcm:
+                        told(chunk)
+                        yield chunk
+
+    async def _kept(
+        self, chunks: AsyncGenerator[AudioChunk, None], key: str | None
+    ) -> AsyncGenerator[AudioChunk, None]:
+        """Yield `chunks`, and keep the whole once the last one has been taken."""
+        whole: list[AudioChunk] = []
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                whole.append(chunk)
+                yield chunk
+        if key is not None and whole:
+            await self._keeping.keep_speech(key, encode_speech(join_chunks(whole)))
+
+
+def _named(settings: TtsSettings) -> list[EngineName]:
+    routed = [name for names in settings.routes.values() for name in names]
+    return list(dict.fromkeys([settings.engine, *routed, *settings.fallback]))
+
+
+def _transcript(request: SpeechRequest, transcript: str, pcm: bytes) -> tuple[str, tuple[str, ...]]:
+    if request.x_vector_only:
+        return "", ()
+    usable, notices = usable_transcript(transcript, len(pcm) / 2 / 24_000)
+    return usable, tuple(notices)
+
+
+async def _once(chunk: AudioChunk) -> AsyncGenerator[AudioChunk, None]:
+    yield chunk
+
+
+async def _rejoined(first: AudioChunk, rest: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk

@@ -1,0 +1,90 @@
+"""One attempt at one utterance: collects its frames, watches over them, and makes sound of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.contract.speech import AudioChunk
+from services.tts.engines.qwen3.codec import CodecWindow
+from services.tts.engines.qwen3.guard import RepeatWatchdog, frame_budget
+from services.tts.engines.qwen3.scheduler import SAMPLE_RATE_HZ, Job
+from services.tts.sound import Sound, pcm_of
+
+MOST_TAKES = 3
+
+_RAMP_FRAMES = (1, 4, 8, 12)
+"""Frames of the first pieces of a live utterance; the last number stays. The first is 80 ms of sound."""
+
+_WHOLE_PIECE_FRAMES = 150
+"""Frames decoded in one go where nobody waits for the first."""
+
+_FADE_S = 0.01
+
+
+class Take:
+    """An attempt at `job`."""
+
+    def __init__(self, job: Job, window: CodecWindow) -> None:
+        self.job = job
+        self._window = window
+        self._budget = frame_budget(job.utterance.text)
+        self._cap = job.utterance.generation.max_new_tokens
+        self._watchdog = RepeatWatchdog()
+        self._ramp: Sequence[int] = _RAMP_FRAMES if job.utterance.live else (_WHOLE_PIECE_FRAMES,)
+        self._pending: list[Tensor] = []
+        self._frames = 0
+        self._announced = False
+        self.ran_on = False
+        """Whether it had to be stopped."""
+
+    @property
+    def over(self) -> bool:
+        """Whether no more frames are wanted."""
+        return self.ran_on or self.job.abandoned or self._frames >= self._cap
+
+    @property
+    def worth_another(self) -> bool:
+        """Whether it should be spoken again: it ran on, and nothing of it has been heard."""
+        wanted = not self.job.abandoned and not self.job.utterance.live
+        return self.ran_on and wanted and self.job.take < MOST_TAKES
+
+    def push(self, codes: Tensor) -> None:
+        """Take the next frame, codes [codebooks]; may set `ran_on`."""
+        self._pending.append(codes)
+        self._frames += 1
+        stuck = self._watchdog.push(int(codes[0]))
+        self.ran_on = stuck or self._frames >= self._budget
+        if self.job.utterance.live and len(self._pending) >= self._ramp[0]:
+            self._send(self._decoded(), last=False)
+            self._ramp = self._ramp[1:] or self._ramp
+
+    def finish(self) -> None:
+        """Send what is left, faded out where the speech was cut, and end the job."""
+        rest = self._decoded()
+        if self.ran_on or self._frames >= self._cap:
+            fade = min(len(rest), round(_FADE_S * SAMPLE_RATE_HZ))
+            rest[len(rest) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+        if len(rest):
+            self._send(rest, last=True)
+        self.job.end()
+
+    def _decoded(self) -> Sound:
+        if not self._pending:
+            return np.empty(0, np.float32)
+        frames = torch.stack(self._pending)
+        self._pending = []
+        pieces = [self._window.decode(piece) for piece in torch.split(frames, _WHOLE_PIECE_FRAMES)]
+        return np.concatenate(pieces)
+
+    def _send(self, sound: Sound, *, last: bool) -> None:
+        notices: tuple[str, ...] = ()
+        if not self._announced:
+            notices = self.job.utterance.notices
+            self._announced = True
+        if last and self.ran_on:
+            notices += (f"The speech ran on and was cut after {self._frames} codec frames.",)
+        self.job.send(AudioChunk(pcm_of(sound), SAMPLE_RATE_HZ, notices=notices, takes=self.job.take))

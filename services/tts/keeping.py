@@ -1,0 +1,113 @@
+"""What the tts service keeps: spoken utterances, and reference audio that was uploaded without a name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from cachetools import LRUCache
+
+from services.chassis.cache import Cache, MemoryCache, RedisCache, TieredCache
+from services.contract.speech import CacheStats
+from services.tts.engine import SpeechEngine, Utterance
+from services.tts.references import ReferenceSound
+from services.tts.settings import TtsSettings
+
+_SPEECH, _PROMPT, _REFERENCE = "tts:speech:", "tts:prompt:", "tts:reference:"
+_NO_REFERENCE = "-"
+_KEPT_REFERENCES = 64
+_REFERENCE_TTL_S = 24 * 3600
+
+
+class Keeping:
+    """The caches of one service."""
+
+    def __init__(self, settings: TtsSettings) -> None:
+        self._near = MemoryCache(settings.cache_max_size, settings.cache_ttl_s)
+        self._references: LRUCache[str, bytes] = LRUCache(_KEPT_REFERENCES)
+        self._enabled = settings.cache_enable
+        self._shared: Cache | None = None
+        self._shared_references: Cache | None = None
+        self._speech: Cache = self._near
+        if settings.redis_url:
+            self._shared = RedisCache(settings.redis_url, settings.cache_redis_ttl_s)
+            self._shared_references = RedisCache(settings.redis_url, _REFERENCE_TTL_S)
+            self._speech = TieredCache(self._near, self._shared)
+        self._hits = self._misses = 0
+
+    def key(self, engine: SpeechEngine, utterance: Utterance, sample_rate_hz: int | None) -> str:
+        """Return the key of an utterance: everything that changes its sound goes into it."""
+        parts = asdict(utterance)
+        for silent in ("live", "notices", "reference", "generation"):
+            del parts[silent]
+        reference = utterance.reference
+        parts |= {
+            "engine": engine.name,
+            "revision": engine.revision,
+            "rate": sample_rate_hz,
+            "transcript": reference.transcript if reference else None,
+            "generation": utterance.generation.model_dump(),
+        }
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return f"{_SPEECH}{reference.digest if reference else _NO_REFERENCE}:{digest}"
+
+    async def speech(self, key: str) -> bytes | None:
+        """Return a kept utterance, or None; counts."""
+        kept = await self._speech.get(key) if self._enabled else None
+        if kept is None:
+            self._misses += 1
+        else:
+            self._hits += 1
+        return kept
+
+    async def keep_speech(self, key: str, stream: bytes) -> None:
+        """Keep a whole utterance."""
+        if self._enabled:
+            await self._speech.put(key, stream)
+
+    async def reference(self, digest: str) -> bytes | None:
+        """Return the sound of an uploaded reference, or None."""
+        if (pcm := self._references.get(digest)) is None and self._shared_references is not None:
+            pcm = await self._shared_references.get(_REFERENCE + digest)
+        return pcm
+
+    async def keep_reference(self, sound: ReferenceSound) -> None:
+        """Keep uploaded reference audio for a while."""
+        self._references[sound.info.reference] = sound.pcm
+        if self._shared_references is not None:
+            await self._shared_references.put(_REFERENCE + sound.info.reference, sound.pcm)
+
+    async def forget_reference(self, digest: str) -> None:
+        """Drop a reference and all that was made with it."""
+        self._references.pop(digest, None)
+        await self._speech.remove(f"{_SPEECH}{digest}:")
+        if self._shared_references is not None:
+            await self._shared_references.remove(f"{_PROMPT}{digest}:")
+            await self._shared_references.remove(_REFERENCE + digest)
+
+    async def expire(self) -> int:
+        """Drop utterances that are out of date, and return how many."""
+        return await self._speech.expire()
+
+    async def clear(self) -> int:
+        """Drop all utterances, and return how many there were."""
+        return await self._speech.remove(_SPEECH)
+
+    def stats(self) -> CacheStats:
+        """Return how the cache does since the start."""
+        total = self._hits + self._misses
+        return CacheStats(
+            cache_size=self._near.size,
+            max_cache_size=self._near.max_size,
+            hits=self._hits,
+            misses=self._misses,
+            hit_rate=round(100 * self._hits / total, 2) if total else 0.0,
+            total_requests=total,
+        )
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._speech.close()
+        if self._shared_references is not None:
+            await self._shared_references.close()

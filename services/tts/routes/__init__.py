@@ -1,0 +1,1 @@
+"""The tts service's routes."""
