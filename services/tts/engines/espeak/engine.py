@@ -12,11 +12,11 @@ from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
 from services.tts.detect import LanguageDetector
 from services.tts.engine import Utterance
 from services.tts.engines.espeak.assemble import SpeechAssembler
-from services.tts.japanese import JapaneseReader
 from services.tts.engines.espeak.languages import Languages
 from services.tts.engines.espeak.process import Worker
 from services.tts.engines.espeak.voices import DEFAULT_VOICE, VoiceBook, delivery_of
 from services.tts.engines.espeak.wire import Order
+from services.tts.japanese import JapaneseReader
 from services.tts.text import check_script, speakable
 
 _FINISH_REVISION = 1
