@@ -13,7 +13,7 @@ import pytest
 from kokoro_onnx import Kokoro
 
 from services.contract.errors import EngineFailed, InvalidRequest, Unavailable
-from services.contract.speech import AudioChunk, SpeechRequest, join_chunks
+from services.contract.speech import AudioChunk, Mark, SpeechRequest, join_chunks
 from services.tts.engines.kokoro.engine import KokoroEngine
 from services.tts.engines.kokoro.phonemes import Phonemes, sentences_of
 from tests.checkpoints.kokoro import VOICES, build_kokoro
@@ -75,6 +75,10 @@ def test_the_voices_are_those_of_the_file_and_their_names_tell_language_and_gend
         ("你好，世界。", "zf_xiaoni", "zh"),
     ],
 )
+def _within(inner: Mark, outer: Mark) -> bool:
+    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
+
+
 def test_every_language_is_found_and_spoken(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
     utterance = engine.resolve(SpeechRequest(text=text))
     assert (utterance.voice, utterance.language) == (voice, language)
@@ -152,8 +156,10 @@ def test_marks_name_the_phonemes_and_the_words(engine: KokoroEngine) -> None:
     speech = speak(engine, 'Hello there, my "friend"! I own 23 apples. Enough?')
     phonemes = [mark.text for mark in speech.marks if mark.kind == "phoneme" and mark.text]
     assert phonemes[:6] == ["h", "ə", "l", "ˈo", "ʊ", "ð"]
-    words = [mark.text for mark in speech.marks if mark.kind == "word"]
-    assert words == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
+    words = {mark.text: mark for mark in speech.marks if mark.kind == "word"}
+    assert list(words) == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
+    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and _within(mark, words["friend"])]
+    assert friend == ["f", "ɹ", "ˈɛ", "n", "d"]
 
 
 def test_a_mark_lies_where_its_phoneme_sounds(engine: KokoroEngine) -> None:

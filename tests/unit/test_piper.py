@@ -13,7 +13,7 @@ import piper
 import pytest
 
 from services.contract.errors import EngineFailed, InvalidRequest, Unavailable
-from services.contract.speech import AudioChunk, SpeechRequest, join_chunks
+from services.contract.speech import AudioChunk, Mark, SpeechRequest, join_chunks
 from services.tts.engines.piper.engine import PiperEngine
 from tests.checkpoints.piper import build_piper
 
@@ -55,6 +55,10 @@ def pitch_hz(speech: AudioChunk) -> float:
     power = np.abs(np.fft.rfft(samples_of(speech))) ** 2
     middle = np.searchsorted(np.cumsum(power), power.sum() / 2)
     return float(middle * speech.sample_rate_hz / len(samples_of(speech)))
+
+
+def _within(inner: Mark, outer: Mark) -> bool:
+    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
 
 
 def test_every_model_of_the_folder_with_a_description_is_a_voice(engine: PiperEngine) -> None:
@@ -145,8 +149,10 @@ def test_marks_name_the_phonemes_and_the_words(engine: PiperEngine) -> None:
     speech = speak(engine, 'Hello there, my "friend"! I own 23 apples. Enough?')
     phonemes = [mark.text for mark in speech.marks if mark.kind == "phoneme" and mark.text]
     assert phonemes[:6] == ["h", "ə", "l", "ˈo", "ʊ", "ð"]
-    words = [mark.text for mark in speech.marks if mark.kind == "word"]
-    assert words == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
+    words = {mark.text: mark for mark in speech.marks if mark.kind == "word"}
+    assert list(words) == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
+    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and _within(mark, words["friend"])]
+    assert friend == ["f", "ɹ", "ˈɛ", "n", "d"]
 
 
 def test_a_mark_lies_where_its_phoneme_sounds(engine: PiperEngine) -> None:
