@@ -46,6 +46,10 @@ def samples_of(speech: AudioChunk) -> np.ndarray:
     return np.frombuffer(speech.pcm, "<i2").astype(float)
 
 
+def within(inner: Mark, outer: Mark) -> bool:
+    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
+
+
 def pitch_hz(speech: AudioChunk) -> float:
     """Where the middle of the spectrum lies."""
     power = np.abs(np.fft.rfft(samples_of(speech))) ** 2
@@ -75,10 +79,6 @@ def test_the_voices_are_those_of_the_file_and_their_names_tell_language_and_gend
         ("你好，世界。", "zf_xiaoni", "zh"),
     ],
 )
-def _within(inner: Mark, outer: Mark) -> bool:
-    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
-
-
 def test_every_language_is_found_and_spoken(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
     utterance = engine.resolve(SpeechRequest(text=text))
     assert (utterance.voice, utterance.language) == (voice, language)
@@ -158,7 +158,7 @@ def test_marks_name_the_phonemes_and_the_words(engine: KokoroEngine) -> None:
     assert phonemes[:6] == ["h", "ə", "l", "ˈo", "ʊ", "ð"]
     words = {mark.text: mark for mark in speech.marks if mark.kind == "word"}
     assert list(words) == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
-    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and _within(mark, words["friend"])]
+    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and within(mark, words["friend"])]
     assert friend == ["f", "ɹ", "ˈɛ", "n", "d"]
 
 

@@ -50,15 +50,15 @@ def samples_of(speech: AudioChunk) -> np.ndarray:
     return np.frombuffer(speech.pcm, "<i2").astype(float)
 
 
+def within(inner: Mark, outer: Mark) -> bool:
+    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
+
+
 def pitch_hz(speech: AudioChunk) -> float:
     """Where the middle of the spectrum lies."""
     power = np.abs(np.fft.rfft(samples_of(speech))) ** 2
     middle = np.searchsorted(np.cumsum(power), power.sum() / 2)
     return float(middle * speech.sample_rate_hz / len(samples_of(speech)))
-
-
-def _within(inner: Mark, outer: Mark) -> bool:
-    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
 
 
 def test_every_model_of_the_folder_with_a_description_is_a_voice(engine: PiperEngine) -> None:
@@ -151,7 +151,7 @@ def test_marks_name_the_phonemes_and_the_words(engine: PiperEngine) -> None:
     assert phonemes[:6] == ["h", "ə", "l", "ˈo", "ʊ", "ð"]
     words = {mark.text: mark for mark in speech.marks if mark.kind == "word"}
     assert list(words) == ["Hello", "there", "my", "friend", "Enough"]  # 23 is spoken as two words
-    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and _within(mark, words["friend"])]
+    friend = [mark.text for mark in speech.marks if mark.kind == "phoneme" and within(mark, words["friend"])]
     assert friend == ["f", "ɹ", "ˈɛ", "n", "d"]
 
 
