@@ -19,6 +19,7 @@ from services.chassis.problems import invalid_request_of
 from services.cli.output import whole_or_not_at_all
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.copying import Copying
 from services.gateway.finish import faststart, gather, pieces
 from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
 from services.gateway.requests import VideoAsk, VideoRequest
@@ -72,7 +73,7 @@ async def make_film(options: SayOptions, console: Console) -> None:
         async with engine_services(WarmUp(request.avatar_name, width, height)) as urls:
             tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
             try:
-                cast = await Casting(GatewaySettings(), tts, avatar).cast(VideoAsk(request))
+                cast = await Casting(GatewaySettings(), tts, avatar, Copying(tts, None)).cast(VideoAsk(request))
                 film = _Film(cast.script)
                 async with aclosing(_shoot(FilmMaker(tts, avatar), film, progress, bar)) as shots:
                     fragments = await gather(shots)

@@ -44,14 +44,12 @@ class Generation(BaseModel):
     do_sample: bool = True
 
 
-class SpeechRequest(BaseModel):
-    """Body of `POST /v1/speech` on the tts service: one utterance, usually one sentence."""
+class Manner(BaseModel):
+    """How something is to be spoken, whatever it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str = Field(min_length=1, max_length=5_000)
-    voice: str = Field("", max_length=100, description="A voice of the engine; empty for the language's default.")
-    language: str = Field(AUTO, max_length=40, description="A name or BCP 47 tag, or Auto to detect it.")
+    voice: str = Field("", max_length=100, description="A voice of the engine or a stored one; empty for the default.")
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own pace.")
     pitch: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's own pitch.")
     sample_rate_hz: int | None = Field(None, ge=8_000, le=48_000, description="None keeps the engine's own rate.")
@@ -67,6 +65,18 @@ class SpeechRequest(BaseModel):
     use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
 
 
+class SpeechRequest(Manner):
+    """Body of `POST /v1/speech` on the tts service: one utterance, usually one sentence."""
+
+    text: str = Field(min_length=1, max_length=5_000)
+    language: str = Field(AUTO, max_length=40, description="A name or BCP 47 tag, or Auto to detect it.")
+
+    @classmethod
+    def of(cls, manner: Manner, text: str, language: str = AUTO) -> SpeechRequest:
+        """Return the request to speak `text` in this manner."""
+        return cls(text=text, language=language, **{name: getattr(manner, name) for name in Manner.model_fields})
+
+
 class Mark(BaseModel):
     """When a phoneme or a word is heard, in seconds from the start of the utterance."""
 
@@ -76,10 +86,11 @@ class Mark(BaseModel):
     text: str = Field(description="IPA of the phoneme (stress marks kept), or the word; an empty phoneme is a pause.")
     start_s: float
     end_s: float
+    approximate: bool = Field(False, description="Guessed from the sound, because the engine does not know.")
 
     def shifted(self, by_s: float) -> Mark:
         """Return the mark moved by `by_s` seconds."""
-        return Mark(kind=self.kind, text=self.text, start_s=self.start_s + by_s, end_s=self.end_s + by_s)
+        return self.model_copy(update={"start_s": self.start_s + by_s, "end_s": self.end_s + by_s})
 
 
 @dataclass(frozen=True)

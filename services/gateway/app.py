@@ -12,10 +12,15 @@ from fastapi.staticfiles import StaticFiles
 from services.chassis.app import create_service_app
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.copying import Copying
+from services.gateway.fetching import AudioFetcher
 from services.gateway.pipeline import FilmMaker
+from services.gateway.routes.cache import cache_router
+from services.gateway.routes.clone import clone_router
 from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
 from services.gateway.routes.video import video_router
+from services.gateway.routes.voices import voices_router
 from services.gateway.settings import GatewaySettings
 
 _STUDIO = Path(__file__).parent / "studio"
@@ -36,11 +41,15 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         if settings.enable_video:
             await avatar.check_ready()
 
-    casting = Casting(settings, tts, avatar)
+    copying = Copying(tts, AudioFetcher() if settings.reference_urls else None)
+    casting = Casting(settings, tts, avatar, copying)
     films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead, parallel_segments=settings.parallel_segments)
     routers = [
         video_router(casting, films, tts, avatar),
-        speech_router(settings, tts),
+        speech_router(settings, tts, copying),
+        voices_router(tts),
+        clone_router(settings, tts, copying),
+        cache_router(tts),
         status_router(settings, tts, avatar),
     ]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)

@@ -12,11 +12,9 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from services.chassis.sink import Sink
+from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-
-SPEECH_SAMPLE_RATE_HZ = 24_000
-"""Rate of every answer; `pcm` clients count on it."""
 
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 _CHANNELS, _SAMPLE_BYTES = 1, 2

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.contract.errors import InvalidRequest, NotFound, TooLarge, Unavailable
-from services.contract.speech import ENGINE_HEADER, VOICE_HEADER, SpeechEngineInfo
+from services.contract.speech import Manner, ModelSize, SpeechEngineInfo
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.copying import Copying
 from services.gateway.pipeline import Script
-from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.requests import VideoAsk
 from services.gateway.settings import GatewaySettings
 
-NOTICE_HEADER = "X-Talkie-Notice"
-"""Says what of the request had no effect, and why."""
-
 AVATAR_HEADER = "X-Talkie-Avatar"
-MODEL_SIZES = ("0.6b", "1.7b")
 
 
 @dataclass(frozen=True)
 class Cast:
-    """A script ready to be filmed, and what the answer's headers tell about it."""
+    """A script ready to be filmed, and what the answer is to tell about it."""
 
     script: Script
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str]
+    notices: tuple[str, ...] = ()
 
 
 class Casting:
     """Turns what clients ask for into scripts."""
 
-    def __init__(self, settings: GatewaySettings, tts: TtsClient, avatar: AvatarClient) -> None:
+    def __init__(self, settings: GatewaySettings, tts: TtsClient, avatar: AvatarClient, copying: Copying) -> None:
         self._settings = settings
+        self._copying = copying
         self._tts = tts
         self._avatar = avatar
 
@@ -43,30 +43,29 @@ class Casting:
         request = ask.request
         self.check_video()
         check_text(request.text, self._settings.max_text_chars)
-        engine = await self._tts.engine()
-        _check_engine(request.tts_engine, engine)
-        _check_cloning(ask, engine)
+        engines = await self._tts.engines()
+        manner = Manner(
+            voice=request.voice_name,
+            speed=request.speed,
+            pitch=request.pitch,
+            engine=engine_named(request.tts_engine, engines),
+            model_size=size_of(request.model_size),
+        )
+        manner = await self._copying.manner(manner, ask.ref_audio or request.ref_audio, request.ref_text)
         avatar = await self._actor(ask)
+        if not (manner.voice or manner.reference):
+            manner = manner.model_copy(update={"voice": _voice_of(avatar, engines)})
         width, height = request.frame_size
         script = Script(
             text=request.text,
             avatar=avatar.name,
-            voice=request.voice_name or _voice_of(avatar, engine),
             language=request.language,
-            speed=request.speed,
-            pitch=request.pitch,
+            manner=manner,
             fps=request.fps,
             width=width,
             height=height,
         )
-        headers = {
-            ENGINE_HEADER: engine.engine,
-            VOICE_HEADER: script.voice or engine.default_voice,
-            AVATAR_HEADER: avatar.name,
-        }
-        if notices := [*_size_notice(request, engine), *avatar.warnings]:
-            headers[NOTICE_HEADER] = " ".join(notices)
-        return Cast(script, headers)
+        return Cast(script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings))
 
     def check_video(self) -> None:
         """Raise `Unavailable` when video is off."""
@@ -101,31 +100,30 @@ def check_text(text: str, most_chars: int) -> None:
         raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
 
 
-def _check_engine(name: str, engine: SpeechEngineInfo) -> None:
-    if name not in ("", "auto", engine.engine):
+def engine_named(name: str, engines: Sequence[SpeechEngineInfo]) -> str:
+    """Return the engine a client asked for; empty where it leaves the choice. Raises `InvalidRequest`."""
+    if name in ("", "auto"):
+        return ""
+    if name not in (known := [engine.engine for engine in engines]):
         raise InvalidRequest(
-            f"tts_engine: {name} does not run here; {engine.engine} does (TTS_ENGINE chooses).", param="tts_engine"
+            f"tts_engine: {name} does not run here; {', '.join(known)} does (TTS_ENGINE chooses).", param="tts_engine"
         )
+    return name
 
 
-def _check_cloning(ask: VideoAsk, engine: SpeechEngineInfo) -> None:
-    reference = ask.ref_audio is not None or ask.request.ref_audio or ask.request.ref_text
-    if reference and not engine.cloning:
-        raise InvalidRequest(
-            f"ref_audio: the {engine.engine} engine cannot clone a voice; leave ref_audio and ref_text out, "
-            "or run an engine that clones (TTS_ENGINE=qwen3).",
-            param="ref_audio",
-        )
+def size_of(asked: str) -> ModelSize:
+    """Return the model size a client asked for, in any case; raises `InvalidRequest`."""
+    size = asked.strip().lower()
+    if size == "":
+        return ""
+    if size == "0.6b":
+        return "0.6b"
+    if size == "1.7b":
+        return "1.7b"
+    raise InvalidRequest(f"model_size: must be 0.6b or 1.7b, not {asked!r}.", param="model_size")
 
 
-def _size_notice(request: VideoRequest, engine: SpeechEngineInfo) -> list[str]:
-    if not request.model_size:
-        return []
-    if request.model_size.lower() not in MODEL_SIZES:
-        raise InvalidRequest(f"model_size: must be one of {', '.join(MODEL_SIZES)}.", param="model_size")
-    return [f"model_size has no effect: the {engine.engine} engine has one size."]
-
-
-def _voice_of(avatar: AvatarInfo, engine: SpeechEngineInfo) -> str:
-    names = {voice.name for voice in engine.voices}
+def _voice_of(avatar: AvatarInfo, engines: Sequence[SpeechEngineInfo]) -> str:
+    """Return the voice that suits the avatar, where the default engine has it."""
+    names = {voice.name for voice in engines[0].voices} if engines else set()
     return avatar.voice if avatar.voice in names else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -15,25 +15,39 @@ from services.chassis.problems import REQUEST_ID_HEADER
 from services.contract.errors import EngineFailed, InvalidRequest, Problem, RemoteError, ServiceError, Unavailable
 from services.contract.events import SPEECH_STREAM, SpeechDecoder, encode_speech
 from services.contract.speech import (
+    CACHE_HEADER,
+    ENGINE_HEADER,
     LANGUAGE_HEADER,
+    NOTICE_HEADER,
+    TAKES_HEADER,
     VOICE_HEADER,
     AudioChunk,
+    CacheStats,
+    ReferenceInfo,
     SpeechEngineInfo,
     SpeechRequest,
+    StoredVoice,
+    VoiceConsent,
 )
 from services.contract.video import AvatarInfo, LipSyncEngineInfo, LipSyncParams
 
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
 _AVATARS = TypeAdapter(list[AvatarInfo])
+_ENGINES = TypeAdapter(list[SpeechEngineInfo])
+_STORED_VOICES = TypeAdapter(list[StoredVoice])
 
 
 @dataclass(frozen=True)
 class SpeechAnswer:
     """What the tts service made of a request, and its sound as it comes."""
 
+    engine: str
     language: str
     voice: str
+    notices: str
+    takes: int
+    cached: bool
     chunks: AsyncIterator[AudioChunk]
 
 
@@ -109,15 +123,72 @@ class TtsClient(_ServiceClient):
         super().__init__("tts", base_url)
 
     async def engine(self) -> SpeechEngineInfo:
-        """Return which engine speaks, and its voices."""
+        """Return which engine speaks unless another is asked for, and its voices."""
         return SpeechEngineInfo.model_validate_json(await self._get("/v1/engine"))
+
+    async def engines(self) -> list[SpeechEngineInfo]:
+        """Return all engines that speak here."""
+        return _ENGINES.validate_json(await self._get("/v1/engines"))
 
     @asynccontextmanager
     async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechAnswer]:
         """Give the speech of one text as it is made."""
-        body = request.model_dump(mode="json")
-        async with self._answer(self._http.build_request("POST", "/v1/speech", json=body)) as answer:
-            yield SpeechAnswer(answer.headers[LANGUAGE_HEADER], answer.headers[VOICE_HEADER], _chunks(answer))
+        body = request.model_dump_json(exclude_defaults=True)
+        headers = {"Content-Type": "application/json"}
+        async with self._answer(
+            self._http.build_request("POST", "/v1/speech", content=body, headers=headers)
+        ) as answer:
+            told = answer.headers
+            yield SpeechAnswer(
+                engine=told[ENGINE_HEADER],
+                language=told[LANGUAGE_HEADER],
+                voice=unquote(told[VOICE_HEADER]),
+                notices=unquote(told.get(NOTICE_HEADER, "")),
+                takes=int(told.get(TAKES_HEADER, 1)),
+                cached=told.get(CACHE_HEADER) == "hit",
+                chunks=_chunks(answer),
+            )
+
+    async def add_reference(self, audio: bytes) -> ReferenceInfo:
+        """Have reference audio checked and kept for a while."""
+        headers = {"Content-Type": "application/octet-stream"}
+        request = self._http.build_request("POST", "/v1/references", content=audio, headers=headers)
+        return ReferenceInfo.model_validate_json((await self._read(request)).content)
+
+    async def stored_voices(self) -> list[StoredVoice]:
+        """Return the voices that were stored."""
+        return _STORED_VOICES.validate_json(await self._get("/v1/voices"))
+
+    async def store_voice(self, name: str, sample: bytes, transcript: str, consent: str) -> StoredVoice:
+        """Store a voice under a name."""
+        fields = {"name": name, "transcript": transcript, "consent": consent}
+        request = self._http.build_request("POST", "/v1/voices", data=fields, files={"audio_sample": sample})
+        return StoredVoice.model_validate_json((await self._read(request)).content)
+
+    async def remove_voice(self, name: str) -> StoredVoice:
+        """Remove a stored voice and what was made with it."""
+        request = self._http.build_request("DELETE", f"/v1/voices/{quote(name, safe='')}")
+        return StoredVoice.model_validate_json((await self._read(request)).content)
+
+    async def add_consent(self, name: str, language: str, recording: bytes) -> VoiceConsent:
+        """Keep a recorded consent."""
+        fields = {"name": name, "language": language}
+        request = self._http.build_request("POST", "/v1/consents", data=fields, files={"recording": recording})
+        return VoiceConsent.model_validate_json((await self._read(request)).content)
+
+    async def cache_stats(self) -> CacheStats:
+        """Return how the speech cache does."""
+        return CacheStats.model_validate_json(await self._get("/v1/cache/stats"))
+
+    async def clean_cache(self) -> int:
+        """Drop what is out of date, and return how much that was."""
+        answer = await self._read(self._http.build_request("POST", "/v1/cache/cleanup"))
+        return int(answer.json()["removed"])
+
+    async def clear_cache(self) -> int:
+        """Drop all kept speech, and return how much that was."""
+        answer = await self._read(self._http.build_request("DELETE", "/v1/cache/clear"))
+        return int(answer.json()["removed"])
 
 
 class AvatarClient(_ServiceClient):

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from services.chassis.fmp4 import BoxReader
 from services.contract.errors import EngineFailed, InvalidRequest
-from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
+from services.contract.speech import AUTO, AudioChunk, Manner, SpeechRequest, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
 from services.gateway.ahead import Ahead, side_by_side
-from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.clients import AvatarClient, SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.sentences import Sentence, split_sentences
 from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, PAUSE_S, lay_out
@@ -32,10 +32,8 @@ class Script:
 
     text: str
     avatar: str
-    voice: str = ""
     language: str = AUTO
-    speed: float = 1.0
-    pitch: float = 1.0
+    manner: Manner = field(default_factory=Manner)
     fps: Fraction = Fraction(25)
     width: int = 512
     height: int = 512
@@ -49,8 +47,8 @@ class SentenceSpoken:
     total: int
     first_frame: int
     frames: int
-    language: str
-    voice: str
+    answer: SpeechAnswer
+    """Who speaks it, and in which language."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,8 @@ async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment,
     timeline, languages = Timeline(script.fps), Languages(script.language, script.text)
     frame = 0
     for index, sentence in enumerate(sentences):
-        speech, language, voice = await _speak(tts, script, sentence, languages.of(sentence.text))
-        languages.settle(sentence.text, language)
+        speech, answer = await _speak(tts, script, sentence, languages.of(sentence.text))
+        languages.settle(sentence.text, answer.language)
         last = index == len(sentences) - 1
         laid = lay_out(
             speech,
@@ -140,19 +138,12 @@ async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment,
             pause_s=LAST_PAUSE_S if last else PAUSE_S[sentence.pause],
         )
         frames = timeline.frames_to_hold(frame, laid.samples)
-        yield Segment(SentenceSpoken(index, len(sentences), frame, frames, language, voice), laid)
+        yield Segment(SentenceSpoken(index, len(sentences), frame, frames, answer), laid)
         frame += frames
 
 
-async def _speak(tts: TtsClient, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, str, str]:
-    """Return the speech, and the language and voice it was spoken in."""
-    request = SpeechRequest(
-        text=sentence.text,
-        voice=script.voice,
-        language=language,
-        speed=script.speed,
-        pitch=script.pitch,
-        sample_rate_hz=FILM_SAMPLE_RATE_HZ,
-    )
-    async with tts.speak(request) as answer:
-        return join_chunks([chunk async for chunk in answer.chunks]), answer.language, answer.voice
+async def _speak(tts: TtsClient, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, SpeechAnswer]:
+    """Return the speech, and who speaks it."""
+    manner = script.manner.model_copy(update={"sample_rate_hz": FILM_SAMPLE_RATE_HZ, "live": False})
+    async with tts.speak(SpeechRequest.of(manner, sentence.text, language)) as answer:
+        return join_chunks([chunk async for chunk in answer.chunks]), answer

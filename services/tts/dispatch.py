@@ -14,7 +14,7 @@ from services.contract.errors import InvalidRequest, ServiceError, Unavailable
 from services.contract.events import decode_speech, encode_speech
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
 from services.tts.detect import LanguageDetector
-from services.tts.engine import Reference, SpeechEngine
+from services.tts.engine import Reference, SpeechEngine, Utterance
 from services.tts.keeping import Keeping
 from services.tts.languages import LANGUAGE_NAMES, primary_tag
 from services.tts.metrics import TtsMetrics
@@ -178,6 +178,7 @@ class Dispatcher:
         utterance = await speaker.resolve(wish.request)
         if wish.reference is not None:
             utterance = replace(utterance, reference=wish.reference)
+        notices += _without_effect(wish.request, utterance, name)
         key = self._keeping.key(engine, utterance, wish.request.sample_rate_hz)
         speech = partial(Speech, name, utterance.language, wish.voice or utterance.voice)
         if wish.request.use_cache and (kept := await self._keeping.speech(key)) is not None:
@@ -224,6 +225,16 @@ def _transcript(request: SpeechRequest, transcript: str, pcm: bytes) -> tuple[st
         return "", ()
     usable, notices = usable_transcript(transcript, len(pcm) / 2 / 24_000)
     return usable, tuple(notices)
+
+
+def _without_effect(request: SpeechRequest, utterance: Utterance, engine: str) -> tuple[str, ...]:
+    """Return what of the request this kind of engine has no use for."""
+    told = []
+    if request.model_size and not utterance.model:
+        told.append(f"model_size has no effect: the {engine} engine has one size.")
+    if request.instruct and not utterance.model:
+        told.append(f"instruct has no effect: the {engine} engine takes none.")
+    return tuple(told)
 
 
 async def _once(chunk: AudioChunk) -> AsyncGenerator[AudioChunk, None]:

@@ -45,6 +45,22 @@ def _qwen3(settings: TtsSettings) -> SpeechEngine:
     )
 
 
+def _kokoro(settings: TtsSettings) -> SpeechEngine:
+    from services.tts.engines.kokoro.engine import KokoroEngine
+
+    folder = settings.models_dir / "kokoro"
+    model = settings.kokoro_model or folder / "kokoro-v1.0.onnx"
+    voices = settings.kokoro_voices or folder / "voices-v1.0.bin"
+    return KokoroEngine(model, voices, default_voice=settings.kokoro_voice)
+
+
+def _piper(settings: TtsSettings) -> SpeechEngine:
+    from services.tts.engines.piper.engine import PiperEngine
+
+    folder = settings.piper_dir or settings.models_dir / "piper"
+    return PiperEngine(folder, default_voice=settings.piper_voice, most_loaded=settings.piper_loaded)
+
+
 def _qwen3_folders(settings: TtsSettings) -> Mapping[tuple[Kind, str], Path]:
     there = settings.models_dir / "qwen3"
     return {
@@ -56,7 +72,12 @@ def _qwen3_folders(settings: TtsSettings) -> Mapping[tuple[Kind, str], Path]:
     }
 
 
-MAKERS: Mapping[str, Callable[[TtsSettings], SpeechEngine]] = {"espeak": _espeak, "qwen3": _qwen3}
+MAKERS: Mapping[str, Callable[[TtsSettings], SpeechEngine]] = {
+    "espeak": _espeak,
+    "qwen3": _qwen3,
+    "kokoro": _kokoro,
+    "piper": _piper,
+}
 """Each makes its engine in this process. Blocking."""
 
 _HOSTED: frozenset[EngineName] = frozenset({"qwen3", "kokoro", "piper"})

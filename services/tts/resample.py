@@ -19,8 +19,8 @@ def resampled(
         resampler: soxr.ResampleStream | None = None
         marks: tuple[Mark, ...] = ()
         for chunk in chunks:
-            if sample_rate_hz in (None, chunk.sample_rate_hz):
-                yield chunk
+            if sample_rate_hz in (None, chunk.sample_rate_hz) or not chunk.pcm:
+                yield chunk  # an empty one too: there the engine can be closed
                 continue
             resampler = resampler or soxr.ResampleStream(chunk.sample_rate_hz, sample_rate_hz, 1, dtype="int16")
             marks += chunk.marks

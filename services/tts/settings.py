@@ -67,6 +67,13 @@ class TtsSettings(ServiceSettings):
     context_frames: int = Field(96, ge=0, le=400, description="Codec frames decoded again before each piece.")
     kept_prompts: int = Field(64, ge=1, description="Clone prompts kept in memory.")
 
+    kokoro_model: Path | None = Field(None, description="Kokoro's weights; by default below models_dir.")
+    kokoro_voices: Path | None = Field(None, description="Kokoro's voices; by default below models_dir.")
+    kokoro_voice: str = Field("", description="The voice of requests that name none.")
+    piper_dir: Path | None = Field(None, description="Folder of Piper voices; by default below models_dir.")
+    piper_voice: str = Field("", description="The voice of requests that name none.")
+    piper_loaded: int = Field(4, ge=1, description="Piper voices held in memory at once.")
+
     vllm_url: str = Field("", description="Base URL of a vLLM-Omni server, for the vllm_omni engine.")
     vllm_model: str = Field("", description="The model to name to it; empty for the one it serves.")
 

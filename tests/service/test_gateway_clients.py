@@ -15,7 +15,7 @@ from services.chassis.server import serve
 from services.chassis.settings import ServiceSettings
 from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, ServiceError, Unavailable
 from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
-from services.contract.speech import LANGUAGE_HEADER, VOICE_HEADER, AudioChunk, SpeechRequest
+from services.contract.speech import ENGINE_HEADER, LANGUAGE_HEADER, VOICE_HEADER, AudioChunk, SpeechRequest
 from services.gateway.clients import TtsClient
 
 HELLO = SpeechRequest(text="Hello.")
@@ -97,7 +97,7 @@ def test_speech_that_is_not_whole_is_a_failure_of_the_service(sent: bytes, break
             raise EngineFailed("The engine broke.")
 
     async def cut() -> Response:
-        headers = {LANGUAGE_HEADER: "en", VOICE_HEADER: "female"}
+        headers = {ENGINE_HEADER: "card", LANGUAGE_HEADER: "en", VOICE_HEADER: "female"}
         return StreamingResponse(pieces(), media_type=SPEECH_STREAM, headers=headers)
 
     told = refusal(cut)

@@ -91,7 +91,12 @@ def test_bad_fields_of_a_film(client: httpx.Client, path: str, fields: dict[str,
         ({"input": "Hi.", "ref_audio": PASSWD}, 422),
         ({"input": "Hi.", "response_format": "ogg"}, 422),
         ({"input": "Hi.", "speed": 9}, 422),
-        ({"input": "Hi.", "instructions": "whisper"}, 422),
+        ({"input": "Hi.", "ref_audio": "nobody"}, 422),
+        ({"input": "Hi.", "ref_audio": "https://example.com/voice.wav"}, 422),
+        ({"input": "Hi.", "ref_audio": "data:audio/wav;base64,!!!"}, 422),
+        ({"input": "Hi.", "ref_text": "said by nobody"}, 422),
+        ({"input": "Hi.", "model_size": "9b"}, 422),
+        ({"input": "Hi.", "generation_params": {"temperature": 3}}, 422),
         ({"input": "Hi.", "colour": "red"}, 422),
         ({"input": "Hi.", "language": "Klingonese"}, 422),
     ],
@@ -126,7 +131,7 @@ def test_bodies_of_another_kind(client: httpx.Client, path: str, content_type: s
 @pytest.mark.parametrize("name", ["ref_audio", "portrait"])
 def test_files_that_are_of_no_use_here(client: httpx.Client, name: str) -> None:
     answer = client.post("/video/generate", data={"text": "Hi."}, files={name: ("me.wav", b"RIFF")})
-    assert name in refused(answer, 422)["detail"]
+    assert name in refused(answer, 415, 422)["detail"]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from fastapi.responses import StreamingResponse
 
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo
-from services.gateway.casting import Casting
+from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
-from services.gateway.pipeline import FilmMaker, Fragment, Script
+from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, Script, SentenceSpoken
 from services.gateway.requests import VideoRequest, read_video_ask
+from services.gateway.telling import told
 
 _SCHEMA = {"schema": VideoRequest.model_json_schema()}
 _BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": _SCHEMA, "multipart/form-data": _SCHEMA}}}
@@ -32,16 +33,19 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
     async def generate(request: Request) -> Response:
         """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
         cast = await casting.cast(await read_video_ask(request))
-        film = await unless_disconnected(request, _finished(films, cast.script))
+        spoken, film = await unless_disconnected(request, _finished(films, cast.script))
         about = {"Content-Disposition": 'inline; filename="talkie.mp4"', "Content-Length": str(size_bytes(film))}
-        return StreamingResponse(pieces(film), media_type=LIPSYNC_MEDIA_TYPE, headers=cast.headers | about)
+        headers = _told(cast, spoken) | about
+        return StreamingResponse(pieces(film), media_type=LIPSYNC_MEDIA_TYPE, headers=headers)
 
     @router.get("/stream", response_class=Response, responses=_FILM)
     @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=_BODY)
     async def stream(request: Request) -> Response:
         """Make a film and answer with a fragmented MP4 that plays while it is still being made."""
         cast = await casting.cast(await read_video_ask(request))
-        return await begin_stream(request, _fragments(films, cast.script), LIPSYNC_MEDIA_TYPE, cast.headers)
+        film = films.film(cast.script)
+        spoken = await unless_disconnected(request, _first_sentence(film))
+        return await begin_stream(request, _fragments(film), LIPSYNC_MEDIA_TYPE, _told(cast, spoken))
 
     @router.get("/avatars")
     async def list_avatars() -> dict[str, list[str]]:
@@ -66,9 +70,17 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
     async def tts_engines() -> list[dict[str, Any]]:
         """List the speech engines with their voices."""
         casting.check_video()
-        engine = await tts.engine()
-        voices = [voice.name for voice in engine.voices]
-        return [{"id": engine.engine, "name": engine.engine, "voices": voices, "default": True, "available": True}]
+        stored = [voice.name for voice in await tts.stored_voices()]
+        return [
+            {
+                "id": engine.engine,
+                "name": engine.engine,
+                "voices": [*(voice.name for voice in engine.voices), *(stored if engine.cloning else [])],
+                "default": number == 0,
+                "available": True,
+            }
+            for number, engine in enumerate(await tts.engines())
+        ]
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
@@ -85,17 +97,31 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
     return router
 
 
-async def _fragments(films: FilmMaker, script: Script) -> AsyncGenerator[bytes, None]:
-    film = films.film(script)
+async def _first_sentence(film: AsyncGenerator[FilmEvent, None]) -> SentenceSpoken:
+    """Return the first event of `film`; closes it when there is none to be had."""
     try:
+        first = await anext(film)
+    except BaseException:
+        await film.aclose()
+        raise
+    assert isinstance(first, SentenceSpoken)
+    return first
+
+
+async def _fragments(film: AsyncGenerator[FilmEvent, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(film):
         async for event in film:
             if isinstance(event, Fragment):
                 yield event.data
-    finally:
-        await film.aclose()
 
 
-async def _finished(films: FilmMaker, script: Script) -> FilmFile:
-    async with aclosing(_fragments(films, script)) as fragments:
+async def _finished(films: FilmMaker, script: Script) -> tuple[SentenceSpoken, FilmFile]:
+    film = films.film(script)
+    spoken = await _first_sentence(film)
+    async with aclosing(_fragments(film)) as fragments:
         fragmented = await gather(fragments)
-    return await to_thread.run_sync(faststart, fragmented)
+    return spoken, await to_thread.run_sync(faststart, fragmented)
+
+
+def _told(cast: Cast, spoken: SentenceSpoken) -> dict[str, str]:
+    return told(spoken.answer, *cast.notices) | cast.headers
