@@ -60,7 +60,8 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
         async with tts.speak(request) as answer:
             languages.settle(sentence.text, answer.language)
             async for chunk in answer.chunks:
-                yield Piece(chunk.pcm, number, answer, chunk.notices)
+                if chunk.pcm:
+                    yield Piece(chunk.pcm, number, answer, chunk.notices)
             if number < len(sentences) - 1:
                 yield Piece(silence(PAUSE_S[sentence.pause]), number, answer)
 

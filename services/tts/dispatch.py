@@ -13,6 +13,7 @@ from anyio import to_thread
 from services.contract.errors import InvalidRequest, ServiceError, Unavailable
 from services.contract.events import decode_speech, encode_speech
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
+from services.tts.alignment import approximate_words
 from services.tts.detect import LanguageDetector
 from services.tts.engine import Reference, SpeechEngine, Utterance
 from services.tts.keeping import Keeping
@@ -20,6 +21,7 @@ from services.tts.languages import LANGUAGE_NAMES, primary_tag
 from services.tts.metrics import TtsMetrics
 from services.tts.references import unknown_reference, usable_transcript
 from services.tts.settings import EngineName, TtsSettings
+from services.tts.sound import sound_of
 from services.tts.speaker import Speaker
 from services.tts.voices import Voices
 
@@ -191,7 +193,8 @@ class Dispatcher:
             await chunks.aclose()
             raise
         keep = key if wish.request.use_cache else None
-        return speech((*notices, *first.notices), first.takes, False, self._kept(_rejoined(first, chunks), keep))
+        spoken = self._kept(_with_words(_rejoined(first, chunks), utterance.text), keep)
+        return speech((*notices, *first.notices), first.takes, False, spoken)
 
     async def _heard(self, chunks: AsyncGenerator[AudioChunk, None], name: str) -> AsyncGenerator[AudioChunk, None]:
         """Yield the chunks that have sound, and count them."""
@@ -239,6 +242,19 @@ def _without_effect(request: SpeechRequest, utterance: Utterance, engine: str) -
 
 async def _once(chunk: AudioChunk) -> AsyncGenerator[AudioChunk, None]:
     yield chunk
+
+
+async def _with_words(chunks: AsyncGenerator[AudioChunk, None], text: str) -> AsyncGenerator[AudioChunk, None]:
+    """Yield `chunks`, and after them, where the engine knows no words' times, guesses without sound."""
+    heard: list[AudioChunk] = []
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            heard.append(chunk)
+            yield chunk
+    if not any(mark.kind == "word" for chunk in heard for mark in chunk.marks):
+        whole = join_chunks(heard)
+        marks = approximate_words(text, sound_of(whole.pcm), whole.sample_rate_hz)
+        yield AudioChunk(b"", whole.sample_rate_hz, marks)
 
 
 async def _rejoined(first: AudioChunk, rest: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:

@@ -61,6 +61,12 @@ def _piper(settings: TtsSettings) -> SpeechEngine:
     return PiperEngine(folder, default_voice=settings.piper_voice, most_loaded=settings.piper_loaded)
 
 
+def _vllm_omni(settings: TtsSettings) -> SpeechEngine:
+    from services.tts.engines.vllm_omni import VllmOmniEngine
+
+    return VllmOmniEngine(settings.vllm_url, settings.vllm_model)
+
+
 def _qwen3_folders(settings: TtsSettings) -> Mapping[tuple[Kind, str], Path]:
     there = settings.models_dir / "qwen3"
     return {
@@ -77,6 +83,7 @@ MAKERS: Mapping[str, Callable[[TtsSettings], SpeechEngine]] = {
     "qwen3": _qwen3,
     "kokoro": _kokoro,
     "piper": _piper,
+    "vllm_omni": _vllm_omni,
 }
 """Each makes its engine in this process. Blocking."""
 

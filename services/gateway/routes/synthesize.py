@@ -1,0 +1,107 @@
+"""Speech with a style, by default the one that suits the text's emotion: the sound is fetched by URL."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.chassis.streaming import unless_disconnected
+from services.contract.speech import AUTO, Manner
+from services.gateway.casting import check_text
+from services.gateway.clients import TtsClient
+from services.gateway.narration import Narration, narrate
+from services.gateway.outputs import Outputs
+from services.gateway.sentences import split_sentences
+from services.gateway.settings import GatewaySettings
+from services.gateway.telling import told
+from services.gateway.text.emotion import NEUTRAL, Style, emotion_of, style_named, style_of
+from services.gateway.wav import wav_file, whole_of
+
+_SLOWEST, _FASTEST = 0.25, 4.0
+
+
+class SynthesizeRequest(BaseModel):
+    """Body of `POST /synthesize`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1)
+    style: str = Field("Neutral", max_length=40, description="Neutral, Happy, Sad, Angry, Fearful, Surprised ...")
+    style_weight: float = Field(1.0, ge=0, le=10)
+    use_cache: bool = True
+    use_emotion_analysis: bool = Field(True, description="Choose the style from the text, when none is given.")
+    noise_scale: float | None = Field(None, ge=0, le=2, description="Of VITS voices; no effect with these engines.")
+    noise_scale_w: float | None = Field(None, ge=0, le=2, description="Of VITS voices; no effect with these engines.")
+    length_scale: float = Field(1.0, ge=0.25, le=4, description="2 speaks half as fast.")
+    voice: str = Field("", max_length=100)
+    language: str = Field(AUTO, max_length=40)
+
+
+class ParallelRequest(SynthesizeRequest):
+    """Body of `POST /synthesize/parallel`."""
+
+    parallel: bool = True
+    segments: Annotated[int | None, Field(ge=1, le=64, description="Segments spoken at once, at most.")] = None
+
+
+def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Outputs) -> APIRouter:
+    """Return `/synthesize`, `/synthesize/parallel` and `/outputs`."""
+    router = APIRouter(tags=["synthesize"])
+
+    async def made(body: SynthesizeRequest, request: Request, response: Response, at_once: int) -> dict[str, Any]:
+        check_text(body.text, settings.max_text_chars)
+        emotion = emotion_of(body.text, body.language) if _is_analysed(body) else NEUTRAL
+        style = style_of(emotion) if _is_analysed(body) else style_named(body.style, body.style_weight)
+        narration = Narration(body.text, body.language, _manner(body, style), at_once=at_once)
+        speech = await unless_disconnected(request, whole_of(narrate(tts, narration)))
+        for name, value in told(speech.answers[0], *speech.notices, *_without_effect(body)).items():
+            response.headers[name] = value
+        return {
+            "audio_url": f"/outputs/{outputs.keep(wav_file(speech.pcm), 'wav')}",
+            "emotion": emotion.name,
+            "style": style.name,
+            "style_weight": emotion.weight if _is_analysed(body) else body.style_weight,
+            "cached": speech.cached,
+        }
+
+    @router.post("/synthesize")
+    async def synthesize(body: SynthesizeRequest, request: Request, response: Response) -> dict[str, Any]:
+        """Speak a text; the answer says where its WAV can be fetched for an hour."""
+        return await made(body, request, response, at_once=1)
+
+    @router.post("/synthesize/parallel")
+    async def synthesize_parallel(body: ParallelRequest, request: Request, response: Response) -> dict[str, Any]:
+        """Speak a long text, cut at sentence and clause ends, several pieces side by side."""
+        at_once = min(settings.parallel_sentences, body.segments or settings.parallel_sentences)
+        answer = await made(body, request, response, at_once=at_once if body.parallel else 1)
+        return answer | {"segments": len(split_sentences(body.text, body.language)), "parallel": body.parallel}
+
+    @router.get("/outputs/{name}", response_class=Response)
+    async def output(name: str) -> Response:
+        """Fetch a WAV."""
+        return Response(outputs.fetch(name), media_type="audio/wav", headers={"Cache-Control": "max-age=3600"})
+
+    return router
+
+
+def _is_analysed(body: SynthesizeRequest) -> bool:
+    """Whether the text chooses the style: clients that do not care send Neutral, or nothing."""
+    return body.use_emotion_analysis and body.style.lower() == "neutral"
+
+
+def _manner(body: SynthesizeRequest, style: Style) -> Manner:
+    return Manner(
+        voice=body.voice,
+        speed=min(max(style.speed / body.length_scale, _SLOWEST), _FASTEST),
+        pitch=style.pitch,
+        instruct=style.instruct,
+        live=False,
+        use_cache=body.use_cache,
+    )
+
+
+def _without_effect(body: SynthesizeRequest) -> list[str]:
+    given = [name for name in ("noise_scale", "noise_scale_w") if getattr(body, name) is not None]
+    return [f"{', '.join(given)}: no effect with these engines."] if given else []
