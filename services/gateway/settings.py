@@ -32,6 +32,6 @@ class GatewaySettings(ServiceSettings):
         "service has as many lanes, over all its replicas.",
     )
     parallel_sentences: int = Field(
-        4, ge=1, le=64, description="Sentences of one text spoken side by side where nobody listens live."
+        8, ge=1, le=64, description="Sentences of one text spoken side by side where nobody listens live."
     )
     reference_urls: bool = Field(False, description="Let clients name reference audio by https URL.")

@@ -6,12 +6,13 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from anyio import to_thread
 from cachetools import LRUCache
 
 from services.chassis.cache import Cache, MemoryCache, RedisCache, TieredCache
 from services.contract.speech import CacheStats
 from services.tts.engine import SpeechEngine, Utterance
-from services.tts.references import ReferenceSound
+from services.tts.references import ReferenceSound, read_reference
 from services.tts.settings import TtsSettings
 
 _SPEECH, _PROMPT, _REFERENCE = "tts:speech:", "tts:prompt:", "tts:reference:"
@@ -26,6 +27,7 @@ class Keeping:
     def __init__(self, settings: TtsSettings) -> None:
         self._near = MemoryCache(settings.cache_max_size, settings.cache_ttl_s)
         self._references: LRUCache[str, bytes] = LRUCache(_KEPT_REFERENCES)
+        self._read: LRUCache[str, ReferenceSound] = LRUCache(_KEPT_REFERENCES)
         self._enabled = settings.cache_enable
         self._shared: Cache | None = None
         self._shared_references: Cache | None = None
@@ -72,6 +74,13 @@ class Keeping:
             pcm = await self._shared_references.get(_REFERENCE + digest)
         return pcm
 
+    async def read_once(self, data: bytes, longest_s: float) -> ReferenceSound:
+        """Return the reference in an audio file, which is read only the first time; raises what reading raises."""
+        digest = hashlib.sha256(data).hexdigest()
+        if (sound := self._read.get(digest)) is None:
+            sound = self._read[digest] = await to_thread.run_sync(read_reference, data, longest_s)
+        return sound
+
     async def keep_reference(self, sound: ReferenceSound) -> None:
         """Keep uploaded reference audio for a while."""
         self._references[sound.info.reference] = sound.pcm
@@ -81,6 +90,8 @@ class Keeping:
     async def forget_reference(self, digest: str) -> None:
         """Drop a reference and all that was made with it."""
         self._references.pop(digest, None)
+        for key in [key for key, sound in self._read.items() if sound.info.reference == digest]:
+            self._read.pop(key, None)
         await self._speech.remove(f"{_SPEECH}{digest}:")
         if self._shared_references is not None:
             await self._shared_references.remove(f"{_PROMPT}{digest}:")

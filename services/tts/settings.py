@@ -37,7 +37,7 @@ class TtsSettings(ServiceSettings):
     fallback: list[EngineName] = Field(
         [], description="Engines to try, in order, when the chosen one fails. Never for copied voices. JSON."
     )
-    lanes: int = Field(8, ge=1, le=256, description="Utterances spoken at once, by each engine.")
+    lanes: int = Field(16, ge=1, le=256, description="Utterances spoken at once, by each engine.")
     max_waiting: int = Field(32, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
     max_text_chars: int = Field(5_000, ge=1, le=5_000, description="Longer texts are answered with 422.")
 
@@ -63,7 +63,7 @@ class TtsSettings(ServiceSettings):
     model_1_7b_custom_voice: Path | None = _folder("MODEL_1_7B_CUSTOM_VOICE")
     model_1_7b_voice_design: Path | None = _folder("MODEL_1_7B_VOICE_DESIGN")
     vram_budget_gb: float = Field(0, ge=0, description="Weights held at once; the least used go. 0 holds all.")
-    max_batch: int = Field(8, ge=1, le=64, description="Utterances spoken together where nobody listens live.")
+    max_batch: int = Field(16, ge=1, le=64, description="Utterances spoken together where nobody listens live.")
     context_frames: int = Field(96, ge=0, le=400, description="Codec frames decoded again before each piece.")
     kept_prompts: int = Field(64, ge=1, description="Clone prompts kept in memory.")
 

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -66,7 +67,9 @@ class Voices:
         with wave.open(io.BytesIO(entry[1])) as file:
             return StoredVoice.model_validate_json(entry[0]), file.readframes(file.getnframes())
 
-    async def add(self, name: str, sample: ReferenceSound, transcript: str, consent: str) -> StoredVoice:
+    async def add(
+        self, name: str, sample: ReferenceSound, transcript: str, consent: str, notices: Sequence[str] = ()
+    ) -> StoredVoice:
         """Store a voice; raises `NameTaken`, or `InvalidRequest` for a bad name or a missing consent."""
         _check_name(name)
         await self._check_consent(consent)
@@ -78,7 +81,7 @@ class Voices:
             consent=consent,
             created_at=int(time.time()),
             reference=sample.info.reference,
-            notices=sample.info.notices,
+            notices=list(notices),
         )
         if not await self._shelf.write("voices", _key(name), voice.model_dump_json().encode(), _wav(sample.pcm)):
             raise NameTaken(f"There is a voice {name!r} already; delete it first or choose another name.", param="name")

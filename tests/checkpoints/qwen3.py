@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,20 +21,63 @@ from services.tts.engines.qwen3.libraries import prepare_imports
 
 Kind = Literal["base", "custom_voice", "voice_design"]
 
-HIDDEN, CODES, CODEBOOKS, HEAD = 32, 64, 16, 16
+CODEBOOKS = 16
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Sizes of a checkpoint's parts."""
+
+    hidden: int = 32
+    intermediate: int = 64
+    layers: int = 2
+    heads: int = 2
+    key_value_heads: int = 1
+    head: int = 16
+    rope_sections: tuple[int, int, int] = (4, 2, 2)
+    text_hidden: int = 32
+    codes: int = 64
+    predictor_hidden: int = 32
+    predictor_intermediate: int = 64
+    predictor_layers: int = 1
+    full_codec: bool = False
+    """Whether the codec's decoder has the released size; else it is tiny too."""
+
+
+TINY = Dimensions()
+_LARGE = Dimensions(
+    hidden=1024,
+    intermediate=3072,
+    layers=28,
+    heads=16,
+    key_value_heads=8,
+    head=128,
+    rope_sections=(24, 20, 20),
+    text_hidden=2048,
+    codes=2048,
+    predictor_hidden=1024,
+    predictor_intermediate=3072,
+    predictor_layers=5,
+    full_codec=True,
+)
+SIZES = {"0.6b": _LARGE, "1.7b": replace(_LARGE, hidden=2048, intermediate=6144)}
+"""The sizes of the released checkpoints, for benchmarks."""
+
 _LANGUAGES = ("chinese", "english", "german", "italian", "portuguese", "spanish", "japanese", "korean", "french")
 _SPEAKERS = ("ryan", "aiden", "sohee", "vivian")
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>")
 _WORDS = ("assistant", "user")
 
 
-def build_qwen3(folder: Path, kind: Kind = "base", *, size: str = "0b6", seed: int = 0) -> Path:
+def build_qwen3(
+    folder: Path, kind: Kind = "base", *, size: str = "0b6", seed: int = 0, dimensions: Dimensions = TINY
+) -> Path:
     """Write a checkpoint into `folder` and return it."""
     prepare_imports()
     folder.mkdir(parents=True, exist_ok=True)
     ids, text_vocab = _write_tokenizer(folder)
-    _write_talker(folder, kind, size, ids, text_vocab, seed)
-    _write_codec(folder / "speech_tokenizer")
+    _write_talker(folder, kind, size, ids, text_vocab, seed, dimensions)
+    _write_codec(folder / "speech_tokenizer", dimensions)
     _write_json(folder / "processor_config.json", {"processor_class": "Qwen3TTSProcessor"})
     _write_json(
         folder / "generation_config.json",
@@ -53,15 +97,18 @@ def build_qwen3(folder: Path, kind: Kind = "base", *, size: str = "0b6", seed: i
     return folder
 
 
-def _write_talker(folder: Path, kind: Kind, size: str, ids: dict[str, int], text_vocab: int, seed: int) -> None:
+def _write_talker(
+    folder: Path, kind: Kind, size: str, ids: dict[str, int], text_vocab: int, seed: int, dimensions: Dimensions
+) -> None:
     from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration
 
+    codes = dimensions.codes
     layers = {
-        "hidden_size": HIDDEN,
-        "intermediate_size": 2 * HIDDEN,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "head_dim": HEAD,
+        "hidden_size": dimensions.hidden,
+        "intermediate_size": dimensions.intermediate,
+        "num_attention_heads": dimensions.heads,
+        "num_key_value_heads": dimensions.key_value_heads,
+        "head_dim": dimensions.head,
         "hidden_act": "silu",
         "max_position_embeddings": 4096,
         "rms_norm_eps": 1e-6,
@@ -72,17 +119,23 @@ def _write_talker(folder: Path, kind: Kind, size: str, ids: dict[str, int], text
     controls = ("pad", "bos", "eos_token", "think", "nothink", "think_bos", "think_eos")
     speakers = _SPEAKERS if kind == "custom_voice" else ()
     talker = layers | {
-        "vocab_size": CODES + 1024,
+        "vocab_size": codes + 1024,
         "text_vocab_size": text_vocab,
-        "text_hidden_size": HIDDEN,
-        "num_hidden_layers": 2,
+        "text_hidden_size": dimensions.text_hidden,
+        "num_hidden_layers": dimensions.layers,
         "position_id_per_seconds": 13,
-        "rope_scaling": {"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"},
-        "codec_language_id": {language: CODES + 20 + at for at, language in enumerate(_LANGUAGES)},
-        "spk_id": {speaker: CODES + 200 + at for at, speaker in enumerate(speakers)},
+        "rope_scaling": {"interleaved": True, "mrope_section": list(dimensions.rope_sections), "rope_type": "default"},
+        "codec_language_id": {language: codes + 20 + at for at, language in enumerate(_LANGUAGES)},
+        "spk_id": {speaker: codes + 200 + at for at, speaker in enumerate(speakers)},
         "spk_is_dialect": dict.fromkeys(speakers, False),
-        "code_predictor_config": layers | {"vocab_size": CODES, "num_hidden_layers": 1},
-        **{f"codec_{name}_id": CODES + 1 + at for at, name in enumerate(controls)},
+        "code_predictor_config": layers
+        | {
+            "vocab_size": codes,
+            "hidden_size": dimensions.predictor_hidden,
+            "intermediate_size": dimensions.predictor_intermediate,
+            "num_hidden_layers": dimensions.predictor_layers,
+        },
+        **{f"codec_{name}_id": codes + 1 + at for at, name in enumerate(controls)},
     }
     config = {
         "model_type": "qwen3_tts",
@@ -97,7 +150,7 @@ def _write_talker(folder: Path, kind: Kind, size: str, ids: dict[str, int], text
         "tts_eos_token_id": ids["<tts_text_eod>"],
         "speaker_encoder_config": {
             "mel_dim": 128,
-            "enc_dim": HIDDEN,
+            "enc_dim": dimensions.hidden,
             "enc_channels": [16, 16, 16, 16, 48],
             "enc_kernel_sizes": [5, 3, 3, 3, 1],
             "enc_dilations": [1, 2, 3, 4, 1],
@@ -113,7 +166,7 @@ def _write_talker(folder: Path, kind: Kind, size: str, ids: dict[str, int], text
     _save(model, config, folder)
 
 
-def _write_codec(folder: Path) -> None:
+def _write_codec(folder: Path, dimensions: Dimensions) -> None:
     from qwen_tts.core import Qwen3TTSTokenizerV2Config, Qwen3TTSTokenizerV2Model
     from transformers import EncodecFeatureExtractor
 
@@ -129,7 +182,7 @@ def _write_codec(folder: Path) -> None:
             "num_filters": 2,
             "num_residual_layers": 1,
             "upsampling_ratios": [8, 6, 5, 4],
-            "codebook_size": CODES,
+            "codebook_size": dimensions.codes,
             "codebook_dim": 8,
             "num_quantizers": CODEBOOKS,
             "num_semantic_quantizers": 1,
@@ -144,8 +197,10 @@ def _write_codec(folder: Path) -> None:
             "sliding_window": 250,
             "rope_theta": 10000.0,
         },
-        "decoder_config": {
-            "codebook_size": CODES,
+        "decoder_config": {"codebook_size": dimensions.codes, "num_quantizers": CODEBOOKS}
+        if dimensions.full_codec
+        else {
+            "codebook_size": dimensions.codes,
             "codebook_dim": 16,
             "latent_dim": 16,
             "hidden_size": 16,

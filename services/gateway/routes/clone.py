@@ -44,6 +44,7 @@ class VoiceCloneRequest(BaseModel):
     x_vector_only_mode: bool | list[bool] = False
     split_sentences: bool | None = Field(None, description="False speaks each text in one go; otherwise by sentence.")
     seed: int | None = Field(None, ge=0, lt=2**63)
+    use_cache: bool = Field(True, description="False makes another take of what was said before.")
     generation_params: Generation = Generation()
 
 
@@ -62,7 +63,13 @@ def clone_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) ->
 
     async def narration(body: VoiceCloneRequest, clip: _Clip, size: str, *, live: bool) -> Narration:
         check_text(clip.text, settings.max_text_chars)
-        manner = Manner(model_size=size_of(size), generation=body.generation_params, seed=body.seed, live=live)
+        manner = Manner(
+            model_size=size_of(size),
+            generation=body.generation_params,
+            seed=body.seed,
+            live=live,
+            use_cache=body.use_cache,
+        )
         manner = await copying.manner(manner, clip.ref_audio, clip.ref_text, x_vector_only=clip.x_vector_only)
         split = body.split_sentences is not False
         at_once = 1 if live else settings.parallel_sentences

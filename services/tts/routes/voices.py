@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, File, Form, Request, UploadFile
 
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CacheStats, ReferenceInfo, StoredVoice, VoiceConsent
 from services.tts.dispatch import Dispatcher
 from services.tts.keeping import Keeping
-from services.tts.references import ReferenceSound, read_reference, usable_transcript
+from services.tts.references import ReferenceSound, usable_transcript
 from services.tts.settings import TtsSettings
 from services.tts.voices import Voices
 
@@ -24,7 +23,7 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
     router = APIRouter(prefix="/v1", tags=["voices"])
 
     async def read(data: bytes) -> ReferenceSound:
-        return await to_thread.run_sync(read_reference, data, settings.max_reference_s)
+        return await keeping.read_once(data, settings.max_reference_s)
 
     @router.post("/references")
     async def add_reference(request: Request) -> ReferenceInfo:
@@ -46,9 +45,8 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
         """Store a voice under a name."""
         sample = await read(await audio_sample.read())
         usable, notices = usable_transcript(transcript, sample.info.duration_s)
-        sample.info.notices.extend(notices)
         await _refuse_built_in(name)
-        return await voices.add(name, sample, usable, consent)
+        return await voices.add(name, sample, usable, consent, (*sample.info.notices, *notices))
 
     @router.delete("/voices/{name}")
     async def remove_voice(name: str) -> StoredVoice:

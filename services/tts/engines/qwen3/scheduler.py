@@ -9,6 +9,7 @@ never interrupted, so live work waits for at most one sentence of it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from services.contract.speech import AudioChunk
 from services.tts.engine import PATIENCE_S, Utterance
 
 SAMPLE_RATE_HZ = 24_000
+
+_GATHER_S = 0.01
+"""How long work that nobody listens to live waits for company: requests sent together arrive one by one."""
 
 _Outcome = AudioChunk | BaseException | None
 
@@ -97,6 +101,10 @@ class Scheduler:
         self._thread.shutdown()
 
     def _next_batch(self) -> None:
+        with self._lock:
+            patient = bool(self._waiting) and not any(job.utterance.live for job in self._waiting)
+        if patient:
+            time.sleep(_GATHER_S)
         self._running = self._take_batch()
         if self._running:  # else an earlier batch took the job along
             for job in self._run(self._running):
