@@ -73,6 +73,7 @@ def qwen_engine(
         ModelShelf(Placement(), budget_bytes),
         PromptBook(8, shelf),
         most_together=batch,
+        most_live_together=batch,
     )
     try:
         yield engine

@@ -41,6 +41,7 @@ def _qwen3(settings: TtsSettings) -> SpeechEngine:
         ModelShelf(placement, round(settings.vram_budget_gb * 2**30)),
         PromptBook(settings.kept_prompts, shared),
         most_together=settings.max_batch,
+        most_live_together=1 if settings.device.startswith("cuda") else settings.max_batch,
         context_frames=settings.context_frames,
     )
 

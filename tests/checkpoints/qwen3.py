@@ -70,13 +70,19 @@ _WORDS = ("assistant", "user")
 
 
 def build_qwen3(
-    folder: Path, kind: Kind = "base", *, size: str = "0b6", seed: int = 0, dimensions: Dimensions = TINY
+    folder: Path,
+    kind: Kind = "base",
+    *,
+    size: str = "0b6",
+    seed: int = 0,
+    dimensions: Dimensions = TINY,
+    endless: bool = False,
 ) -> Path:
-    """Write a checkpoint into `folder` and return it."""
+    """Write a checkpoint into `folder` and return it; an `endless` one hardly ever comes to an end by itself."""
     prepare_imports()
     folder.mkdir(parents=True, exist_ok=True)
     ids, text_vocab = _write_tokenizer(folder)
-    _write_talker(folder, kind, size, ids, text_vocab, seed, dimensions)
+    _write_talker(folder, kind, size, ids, text_vocab, seed, dimensions, endless)
     _write_codec(folder / "speech_tokenizer", dimensions)
     _write_json(folder / "processor_config.json", {"processor_class": "Qwen3TTSProcessor"})
     _write_json(
@@ -98,7 +104,14 @@ def build_qwen3(
 
 
 def _write_talker(
-    folder: Path, kind: Kind, size: str, ids: dict[str, int], text_vocab: int, seed: int, dimensions: Dimensions
+    folder: Path,
+    kind: Kind,
+    size: str,
+    ids: dict[str, int],
+    text_vocab: int,
+    seed: int,
+    dimensions: Dimensions,
+    endless: bool,
 ) -> None:
     from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration
 
@@ -163,6 +176,10 @@ def _write_talker(
     }
     model = Qwen3TTSForConditionalGeneration(Qwen3TTSConfig(**_settings(config)))
     _randomize(model, seed + 1)
+    if endless:
+        with torch.no_grad():
+            model.talker.codec_head.weight.mul_(3)
+            model.talker.codec_head.weight[model.config.talker_config.codec_eos_token_id] = 0
     _save(model, config, folder)
 
 

@@ -12,11 +12,11 @@ from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
 from services.tts.engine import Reference, Utterance
 from services.tts.engines.qwen3.checkpoints import Checkpoint, Checkpoints
-from services.tts.engines.qwen3.model import ModelShelf
+from services.tts.engines.qwen3.model import Decoder, ModelShelf
 from services.tts.engines.qwen3.prompts import PromptBook
 from services.tts.engines.qwen3.scheduler import SAMPLE_RATE_HZ, Job, Scheduler
 from services.tts.engines.qwen3.speakers import speaker_voice
-from services.tts.engines.qwen3.take import Take
+from services.tts.engines.qwen3.take import Take, decoded
 from services.tts.languages import LANGUAGE_NAMES, primary_tag
 
 _REVISION = 1
@@ -40,6 +40,7 @@ class QwenEngine:
         prompts: PromptBook,
         *,
         most_together: int = 8,
+        most_live_together: int = 1,
         context_frames: int = 96,
     ) -> None:
         """`most_together` utterances share a batch; `context_frames` go before each piece that is decoded."""
@@ -48,7 +49,7 @@ class QwenEngine:
         self._models = models
         self._prompts = prompts
         self._context_frames = context_frames
-        self._scheduler = Scheduler(self._speak, most_together)
+        self._scheduler = Scheduler(self._speak, most_together, most_live_together)
 
     @property
     def default_voice(self) -> str:
@@ -125,18 +126,27 @@ class QwenEngine:
         takes = [
             Take(job, model.window(prompt, self._context_frames)) for job, prompt in zip(jobs, prompts, strict=True)
         ]
-        decoder = model.decoder(utterances, prompts)
-        unfinished = set(range(len(takes)))
-        while unfinished:
-            for row, codes in decoder.frames().items() if decoder.rows else ():
-                takes[row].push(codes)
-                if takes[row].over:
-                    decoder.drop(row)
-            for row in unfinished - set(decoder.rows):
-                unfinished.discard(row)
-                if not takes[row].worth_another:
-                    takes[row].finish()
+        _run(model.decoder(utterances, prompts), takes)
         return [replace(take.job, take=take.job.take + 1) for take in takes if take.worth_another]
+
+
+def _run(decoder: Decoder, takes: list[Take]) -> None:
+    """Make frames until all takes are over; what is due at one frame becomes sound together."""
+    speaking = set(range(len(takes)))
+    while speaking:
+        for row, codes in decoder.frames().items() if decoder.rows else ():
+            takes[row].push(codes)
+            if takes[row].over:
+                decoder.drop(row)
+        ended = speaking - set(decoder.rows)
+        speaking -= ended
+        finished = [takes[row] for row in sorted(ended) if not takes[row].worth_another]
+        due = [takes[row] for row in sorted(speaking) if takes[row].due]
+        sounds = iter(decoded([*due, *finished]))
+        for take in due:
+            take.send(next(sounds))
+        for take in finished:
+            take.finish(next(sounds))
 
 
 def _varied(job: Job) -> Utterance:

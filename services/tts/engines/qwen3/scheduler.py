@@ -1,9 +1,9 @@
 """Decides which utterances the model speaks next, and which of them together.
 
-A model speaks one batch at a time. Live work goes first and alone, because a batch is slower for
-each of its rows and CUDA graphs take one row only. Other work waits until the model is free and is
-then taken together, as many as fit: that is where throughput comes from. A batch in progress is
-never interrupted, so live work waits for at most one sentence of it.
+A model speaks one batch at a time. Live work goes first. On a GPU it goes alone, because CUDA graphs
+take one row only and make it several times faster than real time; where there are none, what waits
+is taken together. Other work is always taken together, as many as fit: that is where throughput
+comes from. A batch in progress is never interrupted, so live work waits for at most one sentence.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from services.tts.engine import PATIENCE_S, Utterance
 
 SAMPLE_RATE_HZ = 24_000
 
-_GATHER_S = 0.01
-"""How long work that nobody listens to live waits for company: requests sent together arrive one by one."""
+_QUIET_S, _MOST_PATIENCE_S = 0.02, 0.1
+"""Work that nobody listens to live waits for company until none has come for so long, and at most so long."""
 
 _Outcome = AudioChunk | BaseException | None
 
@@ -71,12 +71,12 @@ class Job:
 
 
 class Scheduler:
-    """Runs jobs on one thread, in batches of up to `most_together`."""
+    """Runs jobs on one thread, in batches of up to `most_together`, `most_live_together` where they are live."""
 
-    def __init__(self, run: Callable[[list[Job]], list[Job]], most_together: int) -> None:
+    def __init__(self, run: Callable[[list[Job]], list[Job]], most_together: int, most_live_together: int) -> None:
         """`run` speaks a batch and returns the jobs that have to be spoken again."""
         self._run = run
-        self._most_together = most_together
+        self._most = {True: most_live_together, False: most_together}
         self._waiting: list[Job] = []
         self._running: list[Job] = []
         self._lock = threading.Lock()
@@ -101,14 +101,23 @@ class Scheduler:
         self._thread.shutdown()
 
     def _next_batch(self) -> None:
-        with self._lock:
-            patient = bool(self._waiting) and not any(job.utterance.live for job in self._waiting)
-        if patient:
-            time.sleep(_GATHER_S)
+        self._gather()
         self._running = self._take_batch()
         if self._running:  # else an earlier batch took the job along
             for job in self._run(self._running):
                 self.submit(job)
+
+    def _gather(self) -> None:
+        """Wait for the rest of what was asked together: requests arrive one by one."""
+        began, seen = time.monotonic(), 0
+        while time.monotonic() - began < _MOST_PATIENCE_S:
+            with self._lock:
+                waiting = len(self._waiting)
+                live = any(job.utterance.live for job in self._waiting)
+            if live or waiting == seen or waiting >= self._most[False]:
+                return
+            seen = waiting
+            time.sleep(_QUIET_S)
 
     def _settle(self, batch: Future[None]) -> None:
         jobs, self._running = self._running, []
@@ -123,7 +132,7 @@ class Scheduler:
                 return []
             first = next((job for job in self._waiting if job.utterance.live), self._waiting[0])
             batch = [first, *(job for job in self._waiting if job is not first and _together(first, job))]
-            batch = batch[: self._most_together]
+            batch = batch[: self._most[first.utterance.live]]
             self._waiting = [job for job in self._waiting if job not in batch]
             return batch
 
@@ -131,6 +140,6 @@ class Scheduler:
 def _together(first: Job, other: Job) -> bool:
     """Whether two jobs can be rows of one batch. A seed belongs to the whole batch, so seeded jobs go alone."""
     one, two = first.utterance, other.utterance
-    if one.live or two.live or one.seed is not None or two.seed is not None:
+    if one.seed is not None or two.seed is not None:
         return False
-    return (one.model, one.generation) == (two.model, two.generation)
+    return (one.live, one.model, one.generation) == (two.live, two.model, two.generation)

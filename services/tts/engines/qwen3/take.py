@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from services.contract.speech import AudioChunk
-from services.tts.engines.qwen3.codec import CodecWindow
+from services.tts.engines.qwen3.codec import CodecWindow, decode_together
 from services.tts.engines.qwen3.guard import RepeatWatchdog, frame_budget
 from services.tts.engines.qwen3.scheduler import SAMPLE_RATE_HZ, Job
 from services.tts.sound import Sound, pcm_of
@@ -19,9 +19,6 @@ MOST_TAKES = 3
 _RAMP_FRAMES = (1, 4, 8, 12)
 """Frames of the first pieces of a live utterance; the last number stays. The first is 80 ms of sound."""
 
-_WHOLE_PIECE_FRAMES = 150
-"""Frames decoded in one go where nobody waits for the first."""
-
 _FADE_S = 0.01
 
 
@@ -30,11 +27,11 @@ class Take:
 
     def __init__(self, job: Job, window: CodecWindow) -> None:
         self.job = job
-        self._window = window
+        self.window = window
         self._budget = frame_budget(job.utterance.text)
         self._cap = job.utterance.generation.max_new_tokens
         self._watchdog = RepeatWatchdog()
-        self._ramp: Sequence[int] = _RAMP_FRAMES if job.utterance.live else (_WHOLE_PIECE_FRAMES,)
+        self._ramp: Sequence[int] = _RAMP_FRAMES
         self._pending: list[Tensor] = []
         self._frames = 0
         self._announced = False
@@ -58,27 +55,32 @@ class Take:
         self._frames += 1
         stuck = self._watchdog.push(int(codes[0]))
         self.ran_on = stuck or self._frames >= self._budget
-        if self.job.utterance.live and len(self._pending) >= self._ramp[0]:
-            self._send(self._decoded(), last=False)
-            self._ramp = self._ramp[1:] or self._ramp
 
-    def finish(self) -> None:
-        """Send what is left, faded out where the speech was cut, and end the job."""
-        rest = self._decoded()
+    @property
+    def due(self) -> bool:
+        """Whether there is a piece that should be heard now."""
+        return self.job.utterance.live and len(self._pending) >= self._ramp[0]
+
+    def send(self, sound: Sound) -> None:
+        """Hand over the sound of the frames that were pending."""
+        self._send(sound, last=False)
+        self._ramp = self._ramp[1:] or self._ramp
+
+    def finish(self, rest: Sound) -> None:
+        """Hand over the sound of the frames left, faded out where the speech was cut, and end the job."""
         if self.ran_on or self._frames >= self._cap:
             fade = min(len(rest), round(_FADE_S * SAMPLE_RATE_HZ))
+            rest = rest.copy()
             rest[len(rest) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
         if len(rest):
             self._send(rest, last=True)
         self.job.end()
 
-    def _decoded(self) -> Sound:
-        if not self._pending:
-            return np.empty(0, np.float32)
-        frames = torch.stack(self._pending)
+    def take_frames(self) -> Tensor | None:
+        """Return the frames that were not decoded yet [frames, codebooks], or None."""
+        frames = torch.stack(self._pending) if self._pending else None
         self._pending = []
-        pieces = [self._window.decode(piece) for piece in torch.split(frames, _WHOLE_PIECE_FRAMES)]
-        return np.concatenate(pieces)
+        return frames
 
     def _send(self, sound: Sound, *, last: bool) -> None:
         notices: tuple[str, ...] = ()
@@ -88,3 +90,14 @@ class Take:
         if last and self.ran_on:
             notices += (f"The speech ran on and was cut after {self._frames} codec frames.",)
         self.job.send(AudioChunk(pcm_of(sound), SAMPLE_RATE_HZ, notices=notices, takes=self.job.take))
+
+
+def decoded(takes: Sequence[Take]) -> list[Sound]:
+    """Return the sound of what is pending of each of `takes`, made together."""
+    sounds = [np.empty(0, np.float32)] * len(takes)
+    frames = {at: some for at, take in enumerate(takes) if (some := take.take_frames()) is not None}
+    if frames:
+        windows = [takes[at].window for at in frames]
+        for at, sound in zip(frames, decode_together(windows, list(frames.values())), strict=True):
+            sounds[at] = sound
+    return sounds
