@@ -1,0 +1,1 @@
+"""The text front end: what is written becomes what is said."""
