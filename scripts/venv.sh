@@ -16,7 +16,7 @@ find_python() {
 # is_installed EXTRA: whether the extra, or for none anything, was installed since what is needed last changed.
 is_installed() {
   for stamp in .venv/installed-"$1"*; do
-    [ -e "$stamp" ] && [ -z "$(find pyproject.toml services/*/requirements.txt -newer "$stamp")" ] && return
+    [ -e "$stamp" ] && [ -z "$(find pyproject.toml services scripts tests \( -name pyproject.toml -o -name requirements.txt -o -name no-deps.txt \) -newer "$stamp")" ] && return
   done
   return 1
 }

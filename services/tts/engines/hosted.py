@@ -140,6 +140,7 @@ class _Process:
         self._send_lock = threading.Lock()
         self._numbers = itertools.count()
         self._waiting: dict[int, SimpleQueue[Reply]] = {}
+        self._hung_up = False
         self.introduction = self._introduced(name, settings)
         threading.Thread(target=self._sort_replies, name=f"{name} replies", daemon=True).start()
 
@@ -149,7 +150,7 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return self._popen.poll() is None
+        return not self._hung_up and self._popen.poll() is None
 
     @contextmanager
     def replies(self, order: Order) -> Iterator[tuple[SimpleQueue[Reply], Any]]:
@@ -200,6 +201,7 @@ class _Process:
             try:
                 number, reply = unpack_reply(self._connection.recv_bytes())
             except (EOFError, OSError):
+                self._hung_up = True  # a killed process hangs up a moment before it is seen to be dead
                 break
             if (queue := self._waiting.get(number)) is not None:
                 queue.put(reply)

@@ -81,12 +81,13 @@ class Checkpoints:
 
     def choose(self, request: SpeechRequest) -> Checkpoint:
         """Return the checkpoint for `request`; raise `InvalidRequest` or `Unavailable` when there is none."""
+        present = self.require_any()
         kind = self._kind(request)
-        of_kind = [one for one in self.require_any() if one.kind == kind]
+        of_kind = [one for one in present if one.kind == kind]
         wanted = [one for one in of_kind if request.model_size in ("", one.size)]
         if not wanted:
             size = f"{request.model_size} " if request.model_size else ""
-            have = ", ".join(one.name for one in self.present())
+            have = ", ".join(one.name for one in present)
             raise Unavailable(
                 f"No {size}checkpoint that {KIND_NAMES[kind]} is here ({have} is); see scripts/fetch-models."
             )
