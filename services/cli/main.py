@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.cli import models
 from services.cli.failures import told_in_a_sentence
 from services.cli.running import run_to_its_end
 from services.contract.errors import InvalidRequest
@@ -16,6 +17,7 @@ from services.contract.errors import InvalidRequest
 app = typer.Typer(help="Text in, a talking person out.", no_args_is_help=True, pretty_exceptions_enable=False)
 avatar_app = typer.Typer(help="Add, list and remove avatars.", no_args_is_help=True)
 app.add_typer(avatar_app, name="avatar")
+app.add_typer(models.app, name="models")
 
 _Out = Annotated[Path, typer.Option("--out", "-o", help="The MP4 to write.")]
 _Voice = Annotated[str, typer.Option(help="A voice; see `talkie voices`. Empty takes the one that suits the avatar.")]

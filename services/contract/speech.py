@@ -70,11 +70,13 @@ class SpeechRequest(Manner):
 
     text: str = Field(min_length=1, max_length=5_000)
     language: str = Field(AUTO, max_length=40, description="A name or BCP 47 tag, or Auto to detect it.")
+    phonemes: str = Field("", max_length=2_000, description="IPA to speak in place of the text, for engines that can.")
 
     @classmethod
-    def of(cls, manner: Manner, text: str, language: str = AUTO) -> SpeechRequest:
+    def of(cls, manner: Manner, text: str, language: str = AUTO, phonemes: str = "") -> SpeechRequest:
         """Return the request to speak `text` in this manner."""
-        return cls(text=text, language=language, **{name: getattr(manner, name) for name in Manner.model_fields})
+        fields = {name: getattr(manner, name) for name in Manner.model_fields}
+        return cls(text=text, language=language, phonemes=phonemes, **fields)
 
 
 class Mark(BaseModel):

@@ -14,11 +14,13 @@ from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.fetching import AudioFetcher
+from services.gateway.outputs import Outputs
 from services.gateway.pipeline import FilmMaker
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
 from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
+from services.gateway.routes.synthesize import synthesize_router
 from services.gateway.routes.video import video_router
 from services.gateway.routes.voices import voices_router
 from services.gateway.settings import GatewaySettings
@@ -50,6 +52,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         voices_router(tts),
         clone_router(settings, tts, copying),
         cache_router(tts),
+        synthesize_router(settings, tts, Outputs()),
         status_router(settings, tts, avatar),
     ]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)

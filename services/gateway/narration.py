@@ -6,12 +6,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from services.contract.errors import InvalidRequest
-from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner, SpeechRequest
+from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner
 from services.gateway.ahead import side_by_side
 from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
-from services.gateway.sentences import Pause, Sentence, split_sentences
-from services.gateway.utterance import PAUSE_S
+from services.gateway.lines import Line, lines_of
 
 SPEECH_SAMPLE_RATE_HZ = 24_000
 """Rate of every answer; `pcm` clients count on it."""
@@ -49,25 +48,26 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
 
     Raises `InvalidRequest` for text without words, and whatever the service refuses.
     """
-    sentences = _sentences(narration)
-    if not sentences:
+    lines = lines_of(narration.text, narration.language, split=narration.split)
+    if not lines:
         raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
     languages = Languages(narration.language, narration.text)
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
 
-    async def spoken(number: int, sentence: Sentence) -> AsyncGenerator[Piece, None]:
-        request = SpeechRequest.of(manner, sentence.text, languages.of(sentence.text))
-        async with tts.speak(request) as answer:
-            languages.settle(sentence.text, answer.language)
+    async def spoken(number: int, line: Line) -> AsyncGenerator[Piece, None]:
+        async with tts.speak(line.request(manner, languages.of(line.text))) as answer:
+            languages.settle(line.text, answer.language)
+            if line.lead_s:
+                yield Piece(silence(line.lead_s), number, answer)
             async for chunk in answer.chunks:
                 if chunk.pcm:
                     yield Piece(chunk.pcm, number, answer, chunk.notices)
-            if number < len(sentences) - 1:
-                yield Piece(silence(PAUSE_S[sentence.pause]), number, answer)
+            if number < len(lines) - 1 and line.pause_s:
+                yield Piece(silence(line.pause_s), number, answer)
 
     async def sources() -> AsyncGenerator[AsyncGenerator[Piece, None], None]:
-        for number, sentence in enumerate(sentences):
-            yield spoken(number, sentence)
+        for number, line in enumerate(lines):
+            yield spoken(number, line)
 
     pieces = side_by_side(sources(), narration.at_once, _CHUNKS_AHEAD)
     try:
@@ -81,9 +81,3 @@ def silence(duration_s: float) -> bytes:
     """Return about so much silence as PCM: whole frames of 80 ms, as codecs count speech."""
     frames = max(1, round(duration_s * SPEECH_SAMPLE_RATE_HZ / CODEC_FRAME_SAMPLES))
     return bytes(frames * CODEC_FRAME_SAMPLES * SAMPLE_BYTES)
-
-
-def _sentences(narration: Narration) -> list[Sentence]:
-    if narration.split:
-        return split_sentences(narration.text, narration.language)
-    return [Sentence(narration.text.strip(), Pause.PARAGRAPH)] if narration.text.strip() else []

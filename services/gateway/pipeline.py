@@ -14,13 +14,13 @@ from fractions import Fraction
 
 from services.chassis.fmp4 import BoxReader
 from services.contract.errors import EngineFailed, InvalidRequest
-from services.contract.speech import AUTO, AudioChunk, Manner, SpeechRequest, join_chunks
+from services.contract.speech import AUTO, AudioChunk, Manner, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
 from services.gateway.ahead import Ahead, side_by_side
 from services.gateway.clients import AvatarClient, SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
-from services.gateway.sentences import Sentence, split_sentences
-from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, PAUSE_S, lay_out
+from services.gateway.lines import Line, lines_of
+from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, lay_out
 
 _EVENTS_AHEAD = 256
 """More than one sentence makes: a segment rendered before its turn never waits for it."""
@@ -121,29 +121,29 @@ class FilmMaker:
 
 async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment, None]:
     """Yield the sentences of `script`, each spoken and in its place."""
-    sentences = split_sentences(script.text, script.language)
-    if not sentences:
+    lines = lines_of(script.text, script.language)
+    if not lines:
         raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
     timeline, languages = Timeline(script.fps), Languages(script.language, script.text)
     frame = 0
-    for index, sentence in enumerate(sentences):
-        speech, answer = await _speak(tts, script, sentence, languages.of(sentence.text))
-        languages.settle(sentence.text, answer.language)
-        last = index == len(sentences) - 1
+    for index, line in enumerate(lines):
+        speech, answer = await _speak(tts, script, line, languages.of(line.text))
+        languages.settle(line.text, answer.language)
+        last = index == len(lines) - 1
         laid = lay_out(
             speech,
             timeline,
             frame,
-            lead_s=LEAD_S if index else FIRST_LEAD_S,
-            pause_s=LAST_PAUSE_S if last else PAUSE_S[sentence.pause],
+            lead_s=LEAD_S if index else FIRST_LEAD_S + line.lead_s,
+            pause_s=LAST_PAUSE_S if last else line.pause_s,
         )
         frames = timeline.frames_to_hold(frame, laid.samples)
-        yield Segment(SentenceSpoken(index, len(sentences), frame, frames, answer), laid)
+        yield Segment(SentenceSpoken(index, len(lines), frame, frames, answer), laid)
         frame += frames
 
 
-async def _speak(tts: TtsClient, script: Script, sentence: Sentence, language: str) -> tuple[AudioChunk, SpeechAnswer]:
+async def _speak(tts: TtsClient, script: Script, line: Line, language: str) -> tuple[AudioChunk, SpeechAnswer]:
     """Return the speech, and who speaks it."""
     manner = script.manner.model_copy(update={"sample_rate_hz": FILM_SAMPLE_RATE_HZ, "live": False})
-    async with tts.speak(SpeechRequest.of(manner, sentence.text, language)) as answer:
+    async with tts.speak(line.request(manner, language)) as answer:
         return join_chunks([chunk async for chunk in answer.chunks]), answer

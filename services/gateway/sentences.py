@@ -10,6 +10,7 @@ from enum import Enum
 
 import sentencex
 
+from services.contract.languages import primary_tag
 from services.gateway.markup import without_markup
 
 LONGEST_SENTENCE_CHARS = 400
@@ -55,7 +56,7 @@ def split_sentences(text: str, language: str) -> list[Sentence]:
 
     `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations.
     """
-    code = _segmenter_code(text, language)
+    code = likely_language(text, language)
     paragraphs = [part for part in _PARAGRAPH.split(without_markup(text)) if _has_words(part)]
     return [
         sentence
@@ -111,9 +112,10 @@ def _has_words(text: str) -> bool:
     return _WORD.search(text) is not None
 
 
-def _segmenter_code(text: str, language: str) -> str:
+def likely_language(text: str, language: str) -> str:
+    """Return the two-letter tag of the language `text` is in: by its script, else as `language` says, else en."""
     for code, script in _SCRIPTS:
         if script.search(text):
             return code
-    tag = language.split("-")[0].lower()
+    tag = primary_tag(language)
     return tag if len(tag) == 2 else "en"

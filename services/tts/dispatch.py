@@ -12,12 +12,12 @@ from anyio import to_thread
 
 from services.contract.errors import InvalidRequest, ServiceError, Unavailable
 from services.contract.events import decode_speech, encode_speech
+from services.contract.languages import LANGUAGE_NAMES, primary_tag
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
 from services.tts.alignment import approximate_words
 from services.tts.detect import LanguageDetector
 from services.tts.engine import Reference, SpeechEngine, Utterance
 from services.tts.keeping import Keeping
-from services.tts.languages import LANGUAGE_NAMES, primary_tag
 from services.tts.metrics import TtsMetrics
 from services.tts.references import unknown_reference, usable_transcript
 from services.tts.settings import EngineName, TtsSettings
@@ -170,6 +170,12 @@ class Dispatcher:
             return primary_tag(request.language)
         return await to_thread.run_sync(self._detector.detect, request.text)
 
+    async def _told_language(self, utterance: Utterance) -> str:
+        """Return the language of an utterance; detected where the engine leaves it to the model."""
+        if utterance.language != AUTO:
+            return utterance.language
+        return await to_thread.run_sync(self._detector.detect, utterance.text)
+
     @cached_property
     def _detector(self) -> LanguageDetector:
         return LanguageDetector(LANGUAGE_NAMES)
@@ -178,11 +184,12 @@ class Dispatcher:
         speaker = self._speakers[name]
         engine = await speaker.engine()
         utterance = await speaker.resolve(wish.request)
-        if wish.reference is not None:
-            utterance = replace(utterance, reference=wish.reference)
+        phonemes = wish.request.phonemes if engine.ipa else ""
+        utterance = replace(utterance, reference=wish.reference, phonemes=phonemes)
         notices += _without_effect(wish.request, utterance, name)
         key = self._keeping.key(engine, utterance, wish.request.sample_rate_hz)
-        speech = partial(Speech, name, utterance.language, wish.voice or utterance.voice)
+        language = await self._told_language(utterance)
+        speech = partial(Speech, name, language, wish.voice or utterance.voice)
         if wish.request.use_cache and (kept := await self._keeping.speech(key)) is not None:
             whole = join_chunks(decode_speech(kept))
             return speech((*notices, *whole.notices), whole.takes, True, _once(whole))
@@ -237,6 +244,8 @@ def _without_effect(request: SpeechRequest, utterance: Utterance, engine: str) -
         told.append(f"model_size has no effect: the {engine} engine has one size.")
     if request.instruct and not utterance.model:
         told.append(f"instruct has no effect: the {engine} engine takes none.")
+    if request.phonemes and not utterance.phonemes:
+        told.append(f"phoneme has no effect: the {engine} engine reads the text.")
     return tuple(told)
 
 

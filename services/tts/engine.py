@@ -36,6 +36,8 @@ class Utterance:
     model: str = ""
     """The checkpoint that speaks, for engines that have several."""
     instruct: str = ""
+    phonemes: str = ""
+    """IPA to speak in place of the text."""
     reference: Reference | None = None
     generation: Generation = field(default_factory=Generation)
     seed: int | None = None
@@ -52,6 +54,8 @@ class SpeechEngine(Protocol):
     sample_rate_hz: int
     cloning: bool
     phoneme_marks: bool
+    ipa: bool
+    """Whether it speaks phonemes that it is given."""
 
     @property
     def default_voice(self) -> str:

@@ -35,6 +35,7 @@ class Introduction(BaseModel):
     sample_rate_hz: int
     cloning: bool
     phoneme_marks: bool
+    ipa: bool
     default_voice: str
     voices: list[Voice]
     languages: list[str]
@@ -47,6 +48,7 @@ class Introduction(BaseModel):
             sample_rate_hz=engine.sample_rate_hz,
             cloning=engine.cloning,
             phoneme_marks=engine.phoneme_marks,
+            ipa=engine.ipa,
             default_voice=engine.default_voice,
             voices=list(engine.voices()),
             languages=list(engine.languages()),

@@ -30,6 +30,7 @@ class HummingEngine:
     revision = "1"
     sample_rate_hz = 24_000
     cloning = True
+    ipa = False
     phoneme_marks = False
     default_voice = "hum"
 

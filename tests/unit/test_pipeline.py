@@ -31,7 +31,7 @@ class SteadyEngine:
     """Speaks every text as one second of the same tone, and breaks at texts with "breaks" in them."""
 
     name, revision, sample_rate_hz = "steady", "1", RATE_HZ
-    cloning = phoneme_marks = False
+    cloning = phoneme_marks = ipa = False
     default_voice = "tone"
 
     def __init__(self) -> None:
@@ -53,7 +53,11 @@ class SteadyEngine:
         wave = 8000 * np.sin(np.arange(RATE_HZ) * 2 * np.pi * 220 / RATE_HZ)
         yield AudioChunk(wave.astype("<i2").tobytes(), RATE_HZ)
 
+    def warm_up(self) -> None: ...
+
     def check(self) -> None: ...
+
+    def forget(self, digest: str) -> None: ...
 
     def close(self) -> None: ...
 

@@ -11,12 +11,13 @@ from services.chassis.streaming import unless_disconnected
 from services.contract.speech import AUTO, Manner
 from services.gateway.casting import check_text
 from services.gateway.clients import TtsClient
+from services.gateway.lines import lines_of
 from services.gateway.narration import Narration, narrate
 from services.gateway.outputs import Outputs
-from services.gateway.sentences import split_sentences
+from services.gateway.sentences import likely_language
 from services.gateway.settings import GatewaySettings
 from services.gateway.telling import told
-from services.gateway.text.emotion import NEUTRAL, Style, emotion_of, style_named, style_of
+from services.gateway.text.emotion import Emotion, Style, emotion_of, style_named, style_of
 from services.gateway.wav import wav_file, whole_of
 
 _SLOWEST, _FASTEST = 0.25, 4.0
@@ -52,8 +53,7 @@ def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Output
 
     async def made(body: SynthesizeRequest, request: Request, response: Response, at_once: int) -> dict[str, Any]:
         check_text(body.text, settings.max_text_chars)
-        emotion = emotion_of(body.text, body.language) if _is_analysed(body) else NEUTRAL
-        style = style_of(emotion) if _is_analysed(body) else style_named(body.style, body.style_weight)
+        emotion, style = _expression(body)
         narration = Narration(body.text, body.language, _manner(body, style), at_once=at_once)
         speech = await unless_disconnected(request, whole_of(narrate(tts, narration)))
         for name, value in told(speech.answers[0], *speech.notices, *_without_effect(body)).items():
@@ -76,7 +76,7 @@ def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Output
         """Speak a long text, cut at sentence and clause ends, several pieces side by side."""
         at_once = min(settings.parallel_sentences, body.segments or settings.parallel_sentences)
         answer = await made(body, request, response, at_once=at_once if body.parallel else 1)
-        return answer | {"segments": len(split_sentences(body.text, body.language)), "parallel": body.parallel}
+        return answer | {"segments": len(lines_of(body.text, body.language)), "parallel": body.parallel}
 
     @router.get("/outputs/{name}", response_class=Response)
     async def output(name: str) -> Response:
@@ -89,6 +89,14 @@ def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Output
 def _is_analysed(body: SynthesizeRequest) -> bool:
     """Whether the text chooses the style: clients that do not care send Neutral, or nothing."""
     return body.use_emotion_analysis and body.style.lower() == "neutral"
+
+
+def _expression(body: SynthesizeRequest) -> tuple[Emotion, Style]:
+    """Return the text's emotion and the style to speak in; the caller's own where one was given."""
+    if _is_analysed(body):
+        emotion = emotion_of(body.text, likely_language(body.text, body.language))
+        return emotion, style_of(emotion)
+    return Emotion("neutral", 1.0), style_named(body.style, min(body.style_weight, 1.0))
 
 
 def _manner(body: SynthesizeRequest, style: Style) -> Manner:

@@ -52,6 +52,7 @@ class HostedEngine:
         self.sample_rate_hz = about.sample_rate_hz
         self.cloning = about.cloning
         self.phoneme_marks = about.phoneme_marks
+        self.ipa = about.ipa
         self.default_voice = about.default_voice
 
     @property

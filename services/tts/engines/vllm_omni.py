@@ -17,9 +17,9 @@ import httpx
 from cachetools import TTLCache, cachedmethod
 
 from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, Unavailable
+from services.contract.languages import LANGUAGE_NAMES, primary_tag
 from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, SpeechRequest, Voice
 from services.tts.engine import Reference, Utterance
-from services.tts.languages import LANGUAGE_NAMES, primary_tag
 
 SAMPLE_RATE_HZ = 24_000
 
@@ -35,6 +35,7 @@ class VllmOmniEngine:
     name = "vllm_omni"
     revision = _REVISION
     cloning = True
+    ipa = False
     phoneme_marks = False
     sample_rate_hz = SAMPLE_RATE_HZ
 

@@ -28,6 +28,7 @@ class EspeakEngine:
 
     name = "espeak"
     cloning = False
+    ipa = False
     phoneme_marks = True
     default_voice = DEFAULT_VOICE
 

@@ -40,6 +40,7 @@ class KokoroEngine:
 
     name = "kokoro"
     cloning = False
+    ipa = True
     sample_rate_hz = 24_000
 
     def __init__(self, model_path: Path, voices_path: Path, *, default_voice: str = "") -> None:
@@ -74,7 +75,9 @@ class KokoroEngine:
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         """Yield the speech sentence by sentence; closed early, it leaves the sentence it is at unfinished."""
         with speaking("Kokoro"):
-            phonemes = self._phonemes.of(utterance.text, language_of(utterance.voice).espeak)
+            phonemes = self._phonemes.known(utterance.phonemes) or self._phonemes.of(
+                utterance.text, language_of(utterance.voice).espeak
+            )
         if not has_letters(phonemes):
             raise InvalidRequest(f"text: nothing in it can be spoken in {utterance.language}.", param="text")
         speed = min(max(utterance.speed, _SPEEDS[0]), _SPEEDS[1])

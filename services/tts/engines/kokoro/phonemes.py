@@ -44,6 +44,10 @@ class Phonemes:
         if language == "cmn":
             for theirs, ours in _MANDARIN:
                 phonemes = phonemes.replace(theirs, ours)
+        return self.known(phonemes)
+
+    def known(self, phonemes: str) -> str:
+        """Return IPA as far as the alphabet knows it."""
         return " ".join("".join(self._known(letter) for letter in phonemes).split())
 
     def _known(self, letter: str) -> str:

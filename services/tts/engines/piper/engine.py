@@ -34,6 +34,7 @@ class PiperEngine:
 
     name = "piper"
     cloning = False
+    ipa = False
     phoneme_marks = True
 
     def __init__(self, voices_folder: Path, *, default_voice: str = "", most_loaded: int = 4) -> None:

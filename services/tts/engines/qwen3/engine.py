@@ -9,6 +9,7 @@ from importlib.metadata import version
 import torch
 
 from services.contract.errors import InvalidRequest
+from services.contract.languages import LANGUAGE_NAMES, primary_tag
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
 from services.tts.engine import Reference, Utterance
 from services.tts.engines.qwen3.checkpoints import Checkpoint, Checkpoints
@@ -17,7 +18,6 @@ from services.tts.engines.qwen3.prompts import PromptBook
 from services.tts.engines.qwen3.scheduler import SAMPLE_RATE_HZ, Job, Scheduler
 from services.tts.engines.qwen3.speakers import speaker_voice
 from services.tts.engines.qwen3.take import Take, decoded
-from services.tts.languages import LANGUAGE_NAMES, primary_tag
 
 _REVISION = 1
 """Goes up whenever the same request sounds different."""
@@ -30,6 +30,7 @@ class QwenEngine:
 
     name = "qwen3"
     cloning = True
+    ipa = False
     phoneme_marks = False
     sample_rate_hz = SAMPLE_RATE_HZ
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from services.contract.errors import Unavailable
+from services.contract.languages import LANGUAGE_NAMES
 from services.tts.engine import Utterance
 from services.tts.engines.qwen3.checkpoints import Checkpoint
 from services.tts.engines.qwen3.codec import CodecWindow
@@ -19,7 +20,6 @@ from services.tts.engines.qwen3.decoding import FrameDecoder, capture_inputs
 from services.tts.engines.qwen3.graphs import GraphDecoder
 from services.tts.engines.qwen3.libraries import check_flash_attention, prepare_imports
 from services.tts.engines.qwen3.prompts import PromptBook
-from services.tts.languages import LANGUAGE_NAMES
 
 _GRAPH_POSITIONS = 4096
 """Positions of the static cache behind the CUDA graphs: reference, text and two minutes of speech."""

@@ -1,4 +1,4 @@
-"""The languages that every part of the service knows by name."""
+"""The languages that every service knows by name."""
 
 from __future__ import annotations
 

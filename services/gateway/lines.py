@@ -1,0 +1,83 @@
+"""A text as the lines that are spoken: sentences, clauses, or what SSML marks as spoken in another manner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from services.contract.languages import primary_tag
+from services.contract.speech import AUTO, Manner, SpeechRequest
+from services.gateway.sentences import split_sentences
+from services.gateway.text.normalise import normalised
+from services.gateway.text.ssml import Span, parse_ssml
+from services.gateway.utterance import PAUSE_S
+
+_SLOWEST, _FASTEST = 0.25, 4.0
+_LOWEST, _HIGHEST = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something that is spoken in one go."""
+
+    text: str
+    pause_s: float
+    """Silence after it."""
+    lead_s: float = 0.0
+    """Silence before it."""
+    speed: float = 1.0
+    pitch: float = 1.0
+    language: str = ""
+    """BCP 47 tag where the text says so itself."""
+    phonemes: str = ""
+    as_is: bool = False
+    """Whether it is in words already."""
+
+    def request(self, manner: Manner, language: str) -> SpeechRequest:
+        """Return what to ask of the tts service; numbers and the like are written out, where `language` is known."""
+        spoken = self.language or language
+        known = "" if spoken.lower() == AUTO.lower() else primary_tag(spoken)
+        text = self.text if self.as_is else normalised(self.text, known) or self.text
+        update = {
+            "speed": min(max(manner.speed * self.speed, _SLOWEST), _FASTEST),
+            "pitch": min(max(manner.pitch * self.pitch, _LOWEST), _HIGHEST),
+        }
+        return SpeechRequest.of(manner.model_copy(update=update), text, spoken, self.phonemes)
+
+
+def lines_of(text: str, language: str, *, split: bool = True) -> list[Line]:
+    """Return the lines of `text`, which may be an SSML document; `split` off makes one line of plain text.
+
+    Raises `InvalidRequest` for SSML that cannot be read.
+    """
+    if text.lstrip().startswith("<speak"):
+        return _lines_of_spans(
+            parse_ssml(text, "" if language.lower() == AUTO.lower() else primary_tag(language)), language
+        )
+    if not split:
+        return [Line(text.strip(), 0.0)] if text.strip() else []
+    return [Line(sentence.text, PAUSE_S[sentence.pause]) for sentence in split_sentences(text, language)]
+
+
+def _lines_of_spans(spans: list[Span], language: str) -> list[Line]:
+    lines: list[Line] = []
+    lead_s = 0.0
+    for span in spans:
+        found = list(_lines_of_span(span, language))
+        if lines:
+            lines[-1] = replace(lines[-1], pause_s=span.pause_before_s)
+        else:
+            lead_s += span.pause_before_s
+        if found and not lines:
+            found[0] = replace(found[0], lead_s=lead_s)
+        lines += found
+    return lines
+
+
+def _lines_of_span(span: Span, language: str) -> Iterator[Line]:
+    like = Line("", 0.0, 0.0, span.speed, span.pitch, span.language, span.phonemes, span.as_is)
+    if span.as_is or span.phonemes:
+        yield replace(like, text=span.text)
+        return
+    for sentence in split_sentences(span.text, span.language or language):
+        yield replace(like, text=sentence.text, pause_s=PAUSE_S[sentence.pause])
