@@ -19,7 +19,7 @@ def report(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print `rows` as a table and write them to results/<name>.json with where and when they came to be."""
     table = Table(*rows[0], title=name)
     for row in rows:
-        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console(width=max(160, Console().width)).print(table)
     RESULTS.mkdir(exist_ok=True)
     measured = {

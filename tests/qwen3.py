@@ -22,6 +22,8 @@ from tests.checkpoints.qwen3 import build_qwen3
 DIGEST = "ab" * 32
 RATE_HZ = 24_000
 
+_ON_CPU = Placement()
+
 
 @dataclass(frozen=True)
 class TinyQwen:
@@ -57,7 +59,13 @@ class TinyQwen:
 
 @contextmanager
 def qwen_engine(
-    tiny: TinyQwen, *, only_base: bool = False, shelf: PromptShelf | None = None, budget_bytes: int = 0, batch: int = 8
+    tiny: TinyQwen,
+    *,
+    only_base: bool = False,
+    shelf: PromptShelf | None = None,
+    budget_bytes: int = 0,
+    batch: int = 8,
+    placement: Placement = _ON_CPU,
 ) -> Iterator[QwenEngine]:
     """Give an engine in this process."""
     torch.set_num_threads(1)  # more are slower with tiny tensors
@@ -70,10 +78,10 @@ def qwen_engine(
         }
     engine = QwenEngine(
         Checkpoints(folders, "base_0.6b"),  # type: ignore[arg-type]
-        ModelShelf(Placement(), budget_bytes),
+        ModelShelf(placement, budget_bytes),
         PromptBook(8, shelf),
         most_together=batch,
-        most_live_together=batch,
+        most_live_together=1 if placement.device.startswith("cuda") else batch,
     )
     try:
         yield engine

@@ -34,7 +34,10 @@ class HubSettings(BaseSettings):
 def list_models() -> None:
     """Tell what can be fetched, what it costs, and what is here."""
     store = _store()
-    table = Table("model", "here", "disk", "GPU memory", "licence", "what for", title="Models; sizes are about")
+    table = Table(title="Models; sizes are about")
+    table.add_column("model", no_wrap=True)
+    for heading in ("here", "disk", "GPU memory", "licence", "what for"):
+        table.add_column(heading)
     for model in MODELS.values():
         memory = f"{model.vram_gb:g} GB" if model.vram_gb else "-"
         here = "yes" if store.is_here(model) else ""
