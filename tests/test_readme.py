@@ -5,24 +5,35 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import pytest
 
+from services.contract.speech import CODEC_FRAME_SAMPLES
+from tests.clips import GOOD
 from tests.processes import running_stack
+from tests.qwen3 import TinyQwen
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = re.findall(r"```bash\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-SAY, TEST, *CURLS = COMMANDS
+README = (ROOT / "README.md").read_text("utf-8")
+SAY, TEST, *CURLS = re.findall(r"```bash\n(.*?)\n```", README, re.DOTALL)
+[VOICES] = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[None]:
+@contextmanager
+def on_port_8000(environment: Mapping[str, str] | None = None) -> Iterator[None]:
     """`scripts/talkie up`, on the port the README names."""
-    with running_stack(str(ROOT / "scripts" / "talkie"), "up") as url:
+    with running_stack(str(ROOT / "scripts" / "talkie"), "up", environment=environment) as url:
         assert url.endswith(":8000")
+        yield
+
+
+@pytest.fixture(scope="class")
+def server() -> Iterator[None]:
+    with on_port_8000():
         yield
 
 
@@ -46,10 +57,21 @@ def test_the_second_command_is_the_one_ci_calls() -> None:
     assert TEST in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
-@pytest.mark.parametrize("command", CURLS, ids=lambda command: re.findall(r"-o (\S+)", command)[0])
-def test_every_curl_brings_what_it_promises(command: str, tmp_path: Path, server: None) -> None:
-    run(command, tmp_path)
-    (made,) = (path for path in tmp_path.iterdir() if path.is_file())
-    with av.open(str(made)) as film:
-        assert film.streams[0].codec.name.startswith(("h264", "mp3"))
-        assert sum(1 for _ in film.decode(0)) > 10
+class TestCurls:
+    @pytest.mark.parametrize("command", CURLS, ids=lambda command: re.findall(r"-o (\S+)", command)[0])
+    def test_every_curl_brings_what_it_promises(self, command: str, tmp_path: Path, server: None) -> None:
+        run(command, tmp_path)
+        (made,) = (path for path in tmp_path.iterdir() if path.is_file())
+        with av.open(str(made)) as film:
+            assert film.streams[0].codec.name.startswith(("h264", "mp3"))
+            assert sum(1 for _ in film.decode(0)) > 10
+
+
+def test_the_commands_about_voices_copy_one(tmp_path: Path, tiny_qwen: TinyQwen) -> None:
+    (tmp_path / "ann.wav").write_bytes(GOOD)
+    with on_port_8000(tiny_qwen.environment() | {"TTS_VOICES_DIR": str(tmp_path / "voices")}):
+        run(f"set -e; {VOICES}", tmp_path)
+    with av.open(str(tmp_path / "ann-says.wav")) as speech:
+        assert sum(frame.samples for frame in speech.decode(audio=0)) % CODEC_FRAME_SAMPLES == 0
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) > 10

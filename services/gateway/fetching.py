@@ -16,13 +16,17 @@ from services.contract.errors import InvalidRequest, TooLarge, Unavailable
 _TIMEOUT_S = 10.0
 _LARGEST_BYTES = 20 * 1024**2
 _MOST_REDIRECTS = 3
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet."""
     parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(parsed.packed[-4:])))
+        if (inner := parsed.ipv4_mapped or parsed.sixtofour) is not None:
+            return is_public(str(inner))
     return parsed.is_global and not parsed.is_multicast
 
 
@@ -47,6 +51,8 @@ class AudioFetcher:
                         if isinstance(found, bytes):
                             return found
                         url = found
+        except (ValueError, httpx.InvalidURL) as error:
+            raise InvalidRequest(f"ref_audio: this is no URL ({error}).", param="ref_audio") from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(f"ref_audio: {url} cannot be fetched ({type(error).__name__}).") from error
         raise InvalidRequest("ref_audio: the URL redirects too often.", param="ref_audio")
