@@ -118,13 +118,24 @@ class Dispatcher:
                 raise unknown_reference(request.reference)
             transcript, notices = _transcript(request, request.transcript, pcm)
             return _Wish(request, Reference(request.reference, pcm, transcript), "reference", notices)
-        stored = await self._voices.find(request.voice) if request.voice else None
+        return await self._named(request) if request.voice else _Wish(request, None, "", ())
+
+    async def _named(self, request: SpeechRequest) -> _Wish:
+        """Find the sound behind the request's voice, if it is a stored one."""
+        stored = await self._voices.find(request.voice)
         if stored is None:
             return _Wish(request, None, "", ())
         voice, pcm = stored
         transcript, notices = _transcript(request, voice.transcript, pcm)
         copied = request.model_copy(update={"voice": "", "reference": voice.reference})
         return _Wish(copied, Reference(voice.reference, pcm, transcript), voice.name, notices)
+
+    async def _with_default_voice(self, name: EngineName, wish: _Wish) -> _Wish:
+        """Name the configured voice where the request names none: checkpoints that copy have none of their own."""
+        voice = self._settings.qwen3_voice
+        if name != "qwen3" or not voice or wish.request.voice or wish.reference is not None:
+            return wish
+        return await self._named(wish.request.model_copy(update={"voice": voice}))
 
     async def _candidates(self, wish: _Wish) -> list[EngineName]:
         request, settings = wish.request, self._settings
@@ -183,6 +194,8 @@ class Dispatcher:
     async def _spoken_by(self, name: EngineName, wish: _Wish, notices: tuple[str, ...]) -> Speech:
         speaker = self._speakers[name]
         engine = await speaker.engine()
+        if (in_default_voice := await self._with_default_voice(name, wish)) is not wish:
+            wish, notices = in_default_voice, notices + in_default_voice.notices
         utterance = await speaker.resolve(wish.request)
         phonemes = wish.request.phonemes if engine.ipa else ""
         utterance = replace(utterance, reference=wish.reference, phonemes=phonemes)

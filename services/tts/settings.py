@@ -65,6 +65,7 @@ class TtsSettings(ServiceSettings):
     vram_budget_gb: float = Field(0, ge=0, description="Weights held at once; the least used go. 0 holds all.")
     max_batch: int = Field(16, ge=1, le=64, description="Utterances spoken together where nobody listens live.")
     context_frames: int = Field(96, ge=0, le=400, description="Codec frames decoded again before each piece.")
+    qwen3_voice: str = Field("", description="The voice of requests that name none: a stored or a built-in one.")
     kept_prompts: int = Field(64, ge=1, description="Clone prompts kept in memory.")
 
     kokoro_model: Path | None = Field(None, description="Kokoro's weights; by default below models_dir.")

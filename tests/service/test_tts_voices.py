@@ -115,6 +115,20 @@ def test_a_voice_is_stored_used_by_name_and_forgotten(tmp_path: Path) -> None:
     assert list(tmp_path.glob("voices/*")) == []
 
 
+def test_a_stored_voice_can_be_the_one_of_requests_that_name_none(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path, qwen3_voice="Ann") as (client, engine):
+            assert (await speak(client, text="Nobody yet")).headers["x-talkie-voice"] == "Ann"
+            await store(client, transcript="This is what Ann says in the clip, all of it.")
+            assert (await speak(client)).headers["x-talkie-voice"] == "Ann"
+            assert (await speak(client, voice="hum")).headers["x-talkie-voice"] == "hum"
+            before, ann, other = engine.spoken
+            assert ann.reference is not None
+            assert before.reference is other.reference is None
+
+    asyncio.run(visit())
+
+
 def test_voices_outlive_the_service(tmp_path: Path) -> None:
     async def visit() -> None:
         async with service(tmp_path) as (client, _):

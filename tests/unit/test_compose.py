@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import AliasChoices
 
 from services.avatar.settings import AvatarSettings
 from services.chassis.settings import ServiceSettings
@@ -112,8 +114,16 @@ def test_a_service_is_given_the_time_to_finish_its_work(service: str) -> None:
 
 
 def test_what_the_example_of_env_names_is_read_by_compose_or_a_service() -> None:
-    named = re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+    named = re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
     assert named
     text = (ROOT / "compose.yaml").read_text("utf-8")
-    fields = {f"{prefix}_{field}".upper() for prefix, kind in SETTINGS.items() for field in kind.model_fields}
-    assert [name for name in named if f"${{{name}:" not in text and name not in fields] == []
+    read = {name for prefix, kind in SETTINGS.items() for name in variables(prefix, kind)}
+    assert [name for name in named if f"${{{name}:" not in text and name not in read] == []
+
+
+def variables(prefix: str, settings: type[ServiceSettings]) -> Iterator[str]:
+    """Yield the names of the environment that `settings` reads."""
+    for name, field in settings.model_fields.items():
+        yield f"{prefix}_{name}".upper()
+        if isinstance(field.validation_alias, AliasChoices):
+            yield from (str(alias) for alias in field.validation_alias.choices)
