@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
-from services.contract.errors import Problem, RemoteError
+from services.contract.errors import Problem, RemoteError, ServiceError, problem_of
 
 _TIMEOUT_S = 600.0
 
@@ -61,5 +62,12 @@ class Talkie:
 
 def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_error:
-        raise RemoteError(Problem.model_validate_json(answer.content))
+        raise RemoteError(_problem(answer))
     return answer
+
+
+def _problem(answer: httpx.Response) -> Problem:
+    try:
+        return Problem.model_validate_json(answer.content)
+    except ValidationError:  # of a proxy in between
+        return problem_of(ServiceError(f"{answer.url} answers {answer.status_code} {answer.reason_phrase}."))

@@ -20,7 +20,7 @@ from services.avatar.settings import AvatarSettings
 from services.chassis.streaming import begin_stream
 from services.contract.errors import InvalidRequest
 from services.contract.events import SPEECH_STREAM
-from services.contract.speech import ENGINE_HEADER
+from services.contract.headers import ENGINE_HEADER
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, LipSyncEngineInfo, LipSyncParams
 
 PREVIEW_SIDE_PX = 512

@@ -35,6 +35,7 @@ class AudioEvent(BaseModel):
     marks: tuple[Mark, ...] = ()
     notices: tuple[str, ...] = ()
     takes: int = Field(1, ge=1)
+    cut: bool = False
 
 
 class EndEvent(BaseModel):
@@ -56,7 +57,13 @@ def audio_event(chunk: AudioChunk) -> AudioEvent:
         marks=chunk.marks,
         notices=chunk.notices,
         takes=chunk.takes,
+        cut=chunk.cut,
     )
+
+
+def audio_chunk(event: AudioEvent, pcm: bytes) -> AudioChunk:
+    """Return the chunk that `event` announced."""
+    return AudioChunk(pcm, event.sample_rate_hz, event.marks, event.notices, event.takes, event.cut)
 
 
 def encode_chunk(chunk: AudioChunk) -> bytes:
@@ -107,7 +114,7 @@ class SpeechDecoder:
         pcm = bytes(self._buffer[: event.pcm_bytes])
         del self._buffer[: event.pcm_bytes]
         self._announced = None
-        return AudioChunk(pcm, event.sample_rate_hz, event.marks, event.notices, event.takes)
+        return audio_chunk(event, pcm)
 
     def _next_event(self) -> AudioEvent | None:
         end = self._buffer.find(b"\n")

@@ -13,20 +13,12 @@ SAMPLE_BYTES = 2
 AUTO = "Auto"
 """The language value that asks the service to detect the language of the text."""
 
-ENGINE_HEADER = "X-Talkie-Engine"
-LANGUAGE_HEADER = "X-Talkie-Language"
-VOICE_HEADER = "X-Talkie-Voice"
-NOTICE_HEADER = "X-Talkie-Notice"
-"""Says what of the request had no effect or went another way than asked, and why."""
-
-TAKES_HEADER = "X-Talkie-Takes"
-"""How often the engine had to speak the utterance until it was right."""
-
-CACHE_HEADER = "X-Talkie-Cache"
-"""`hit` when the speech had been made before, `miss` when it was made for this request."""
-
 CODEC_FRAME_SAMPLES = 1920
 """Samples of one frame of Qwen3-TTS's codec, at 24 kHz: 80 ms."""
+
+SLOWEST, FASTEST = 0.25, 4.0
+LOWEST, HIGHEST = 0.5, 2.0
+"""Bounds of speed and pitch, times the voice's own."""
 
 ModelSize = Literal["", "0.6b", "1.7b"]
 
@@ -50,8 +42,8 @@ class Manner(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     voice: str = Field("", max_length=100, description="A voice of the engine or a stored one; empty for the default.")
-    speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own pace.")
-    pitch: float = Field(1.0, ge=0.5, le=2.0, description="1 is the voice's own pitch.")
+    speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, description="1 is the voice's own pace.")
+    pitch: float = Field(1.0, ge=LOWEST, le=HIGHEST, description="1 is the voice's own pitch.")
     sample_rate_hz: int | None = Field(None, ge=8_000, le=48_000, description="None keeps the engine's own rate.")
     engine: str = Field("", max_length=40, description="Empty: the routing table chooses, and may fall back.")
     model_size: ModelSize = Field("", description="For engines that have sizes; empty for the default one.")
@@ -63,6 +55,14 @@ class Manner(BaseModel):
     seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed speaks the same take.")
     live: bool = Field(True, description="Send sound as it is made; otherwise whole, batched with others.")
     use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
+
+    def bent(self, speed: float, pitch: float) -> Manner:
+        """Return the manner so many times faster and higher, as far as can be asked for."""
+        update = {
+            "speed": min(max(self.speed * speed, SLOWEST), FASTEST),
+            "pitch": min(max(self.pitch * pitch, LOWEST), HIGHEST),
+        }
+        return self.model_copy(update=update)
 
 
 class SpeechRequest(Manner):
@@ -109,6 +109,8 @@ class AudioChunk:
     """What the listener should be told of how it was made."""
     takes: int = 1
     """How often the engine had to speak until this came out right."""
+    cut: bool = False
+    """Whether the speech ran on and was cut; it is not worth keeping."""
 
     @property
     def samples(self) -> int:
@@ -198,4 +200,5 @@ def join_chunks(chunks: list[AudioChunk]) -> AudioChunk:
         marks=tuple(mark for chunk in chunks for mark in chunk.marks),
         notices=tuple(notice for chunk in chunks for notice in chunk.notices),
         takes=max(chunk.takes for chunk in chunks),
+        cut=any(chunk.cut for chunk in chunks),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -78,3 +78,20 @@ async def side_by_side(
     finally:
         await asyncio.gather(*(one.aclose() for one in running))
         await sources.aclose()
+
+
+async def all_of(works: Sequence[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
+    """Return what each of `works` comes to, up to `at_once` at a time; the first that fails stops the others."""
+    free = asyncio.Semaphore(at_once)
+
+    async def one(work: Callable[[], Awaitable[T]]) -> T:
+        async with free:
+            return await work()
+
+    tasks = [asyncio.create_task(one(work)) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -12,15 +14,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.chassis.logs import request_id
 from services.chassis.problems import REQUEST_ID_HEADER
-from services.contract.errors import EngineFailed, InvalidRequest, Problem, RemoteError, ServiceError, Unavailable
+from services.contract.errors import (
+    AtCapacity,
+    EngineFailed,
+    InvalidRequest,
+    Problem,
+    RemoteError,
+    ServiceError,
+    Unavailable,
+)
 from services.contract.events import SPEECH_STREAM, SpeechDecoder, encode_speech
-from services.contract.speech import (
+from services.contract.headers import (
     CACHE_HEADER,
     ENGINE_HEADER,
     LANGUAGE_HEADER,
     NOTICE_HEADER,
     TAKES_HEADER,
     VOICE_HEADER,
+)
+from services.contract.speech import (
     AudioChunk,
     CacheStats,
     ReferenceInfo,
@@ -33,6 +45,8 @@ from services.contract.video import AvatarInfo, LipSyncEngineInfo, LipSyncParams
 
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
+PATIENCE_S = 60.0
+"""How long work that has begun waits for a lane: refused is who comes, not who was let in."""
 _AVATARS = TypeAdapter(list[AvatarInfo])
 _ENGINES = TypeAdapter(list[SpeechEngineInfo])
 _STORED_VOICES = TypeAdapter(list[StoredVoice])
@@ -93,6 +107,21 @@ class _ServiceClient:
         finally:
             await answer.aclose()
 
+    @asynccontextmanager
+    async def _admitted(self, request: httpx.Request, patience_s: float) -> AsyncIterator[httpx.Response]:
+        """Give the answer to `request`; while all lanes are busy, ask again for so long."""
+        patient_until = time.monotonic() + patience_s
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    answer = await stack.enter_async_context(self._answer(request))
+                    break
+                except ServiceError as error:
+                    if error.code != AtCapacity.code or time.monotonic() >= patient_until:
+                        raise
+                    await asyncio.sleep(error.retry_after_s or 1)
+            yield answer
+
     async def _read(self, request: httpx.Request) -> httpx.Response:
         async with self._answer(request) as answer:
             await answer.aread()
@@ -131,13 +160,12 @@ class TtsClient(_ServiceClient):
         return _ENGINES.validate_json(await self._get("/v1/engines"))
 
     @asynccontextmanager
-    async def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechAnswer]:
-        """Give the speech of one text as it is made."""
+    async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
+        """Give the speech of one text as it is made; where all lanes are busy, wait so long for one."""
         body = request.model_dump_json(exclude_defaults=True)
         headers = {"Content-Type": "application/json"}
-        async with self._answer(
-            self._http.build_request("POST", "/v1/speech", content=body, headers=headers)
-        ) as answer:
+        asked = self._http.build_request("POST", "/v1/speech", content=body, headers=headers)
+        async with self._admitted(asked, patience_s) as answer:
             told = answer.headers
             yield SpeechAnswer(
                 engine=told[ENGINE_HEADER],
@@ -222,8 +250,10 @@ class AvatarClient(_ServiceClient):
         return answer.content, answer.headers["Content-Type"]
 
     @asynccontextmanager
-    async def lipsync(self, params: LipSyncParams, speech: AudioChunk) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Give one segment as it is rendered."""
+    async def lipsync(
+        self, params: LipSyncParams, speech: AudioChunk, patience_s: float = 0.0
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give one segment as it is rendered; where all lanes are busy, wait so long for one."""
         request = self._http.build_request(
             "POST",
             "/v1/lipsync",
@@ -231,7 +261,7 @@ class AvatarClient(_ServiceClient):
             content=encode_speech(speech),
             headers={"Content-Type": SPEECH_STREAM},
         )
-        async with self._answer(request) as answer:
+        async with self._admitted(request, patience_s) as answer:
             yield answer.aiter_raw()
 
 

@@ -12,7 +12,9 @@ from services.gateway.clients import TtsClient
 from services.gateway.fetching import AudioFetcher
 
 _DATA_URL = re.compile(r"data:audio/[\w.+-]+(;[\w=.+-]+)*;base64,", re.IGNORECASE)
-_LONGEST_NAME = 64
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_LONGEST_NAME = 70
+"""Of 64 characters, or an id, which is a little longer."""
 
 
 class Copying:
@@ -35,26 +37,26 @@ class Copying:
             if ref_text:
                 raise InvalidRequest("ref_text: it needs the ref_audio it was said in.", param="ref_text")
             return manner
+        update = {"transcript": ref_text, "x_vector_only": x_vector_only}
+        if isinstance(ref_audio, str) and _is_name(ref_audio):
+            return manner.model_copy(update=update | {"voice": await self._stored(ref_audio.strip())})
         audio = ref_audio if isinstance(ref_audio, bytes) else await self._audio(ref_audio.strip())
-        if audio is None:
-            return manner.model_copy(update={"voice": await self._stored(ref_audio), "x_vector_only": x_vector_only})
         info = await self._tts.add_reference(audio)
-        update = {"reference": info.reference, "transcript": ref_text, "x_vector_only": x_vector_only, "voice": ""}
-        return manner.model_copy(update=update)
+        return manner.model_copy(update=update | {"reference": info.reference, "voice": ""})
 
-    async def _stored(self, name: str | bytes) -> str:
+    async def _stored(self, name: str) -> str:
         """Return the name of the stored voice called `name`."""
         for voice in await self._tts.stored_voices():
-            if name in (voice.name, voice.id):
+            if name.lower() in (voice.name.lower(), voice.id.lower()):
                 return voice.name
         raise InvalidRequest(
             f"ref_audio: {name!r} is neither audio nor a stored voice; POST /v1/audio/voices stores one.",
             param="ref_audio",
         )
 
-    async def _audio(self, told: str) -> bytes | None:
-        """Return the audio that `told` is or leads to; None when it is the name of a voice."""
-        if re.match(r"https?://", told, re.IGNORECASE):
+    async def _audio(self, told: str) -> bytes:
+        """Return the audio that `told` is or leads to."""
+        if _URL.match(told):
             if self._fetcher is None:
                 raise InvalidRequest(
                     "ref_audio: URLs are switched off here (GATEWAY_REFERENCE_URLS); send the audio itself.",
@@ -63,7 +65,12 @@ class Copying:
             return await self._fetcher.fetch(told)
         if (prefix := _DATA_URL.match(told)) is not None:
             return _decoded(told[prefix.end() :])
-        return _decoded(told) if len(told) > _LONGEST_NAME else None
+        return _decoded(told)
+
+
+def _is_name(told: str) -> bool:
+    """Whether this is what a stored voice can be called, rather than audio."""
+    return len(told.strip()) <= _LONGEST_NAME and not _URL.match(told.strip())
 
 
 def _decoded(text: str) -> bytes:

@@ -17,6 +17,8 @@ _TIMEOUT_S = 10.0
 _LARGEST_BYTES = 20 * 1024**2
 _MOST_REDIRECTS = 3
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NEVER_PUBLIC = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("::/96"))
+"""Translated within a network, and IPv4 addresses written as IPv6 ones."""
 
 
 def is_public(address: str) -> bool:
@@ -25,6 +27,8 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed in _NAT64:
             return is_public(str(ipaddress.IPv4Address(parsed.packed[-4:])))
+        if parsed.is_site_local or any(parsed in network for network in _NEVER_PUBLIC):
+            return False
         if (inner := parsed.ipv4_mapped or parsed.sixtofour) is not None:
             return is_public(str(inner))
     return parsed.is_global and not parsed.is_multicast
@@ -79,7 +83,11 @@ class AudioFetcher:
         host = f"[{address}]" if ":" in address else address
         netloc = f"{host}:{parts.port}" if parts.port else host
         pinned = parts._replace(netloc=netloc, fragment="").geturl()
-        headers = {"Host": parts.netloc.rpartition("@")[2], "Accept": "audio/*, */*;q=0.1"}
+        headers = {
+            "Host": parts.netloc.rpartition("@")[2],
+            "Accept": "audio/*, */*;q=0.1",
+            "Accept-Encoding": "identity",
+        }
         return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": parts.hostname})
 
     async def _address(self, host: str, port: int) -> str:
@@ -94,8 +102,11 @@ class AudioFetcher:
 
 
 async def _limited(answer: httpx.Response) -> bytes:
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A few bytes can unpack to gigabytes; audio is compressed by itself.
+        raise InvalidRequest("ref_audio: the URL answers with compressed content.", param="ref_audio")
     content = bytearray()
-    async for piece in answer.aiter_bytes():
+    async for piece in answer.aiter_raw():
         content += piece
         if len(content) > _LARGEST_BYTES:
             raise TooLarge(f"ref_audio: more than {_LARGEST_BYTES // 1024**2} MiB; send a shorter clip.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter
 
+from services.chassis.detect import LanguageDetector
+from services.contract.languages import LANGUAGE_NAMES
 from services.contract.speech import AUTO
 
 _TELLING_LETTERS = 16
@@ -14,6 +17,10 @@ _TELLING_LETTERS = 16
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
 _EAST_ASIAN = "CJK"
 _KANA_NAMES = ("HIRAGANA", "KATAKANA")
+
+
+_NOT_WORDS = re.compile(r"[^\W_][.:/@]\w|[\d$€£¥₩₽%&@#+=°]|[\u2190-\U0001ffff]")
+"""What is read in another way in each language; finding out which one it is takes a moment."""
 
 
 class Languages:
@@ -25,6 +32,7 @@ class Languages:
 
     def __init__(self, asked: str, text: str) -> None:
         self._asked = asked
+        self._text = text
         self._settled = {_EAST_ASIAN: "ja"} if _KANA.search(text) else {}
         self._last = AUTO
 
@@ -36,11 +44,22 @@ class Languages:
         # Numbers are read in the language of what stands before them.
         return self._settled.get(writing, AUTO) if writing else self._last
 
+    def reading(self, sentence: str) -> str:
+        """Return the language whose numbers and signs `sentence` is read in. Blocking."""
+        if (language := self.of(sentence)) != AUTO or not _NOT_WORDS.search(sentence):
+            return language
+        return _detector().detect(self._text)
+
     def settle(self, sentence: str, language: str) -> None:
         """Say which language `sentence` was spoken in."""
         self._last = language
         if sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS:
             self._settled.setdefault(_writing(sentence), language)
+
+
+@functools.cache
+def _detector() -> LanguageDetector:
+    return LanguageDetector(LANGUAGE_NAMES)
 
 
 def _writing(text: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
+from services.chassis.problems import invalid_request_of
 from services.contract.languages import primary_tag
 from services.contract.speech import AUTO, Manner, SpeechRequest
-from services.gateway.sentences import split_sentences
+from services.gateway.sentences import LONGEST_SENTENCE_CHARS, split_sentences
 from services.gateway.text.normalise import normalised
 from services.gateway.text.ssml import Span, parse_ssml
 from services.gateway.utterance import PAUSE_S
 
-_SLOWEST, _FASTEST = 0.25, 4.0
-_LOWEST, _HIGHEST = 0.5, 2.0
+_SSML = re.compile(r"\s*(<\?xml\b[^>]*\?>\s*)?<speak[\s>/]")
 
 
 @dataclass(frozen=True)
@@ -33,30 +36,35 @@ class Line:
     as_is: bool = False
     """Whether it is in words already."""
 
-    def request(self, manner: Manner, language: str) -> SpeechRequest:
-        """Return what to ask of the tts service; numbers and the like are written out, where `language` is known."""
-        spoken = self.language or language
-        known = "" if spoken.lower() == AUTO.lower() else primary_tag(spoken)
+    def request(self, manner: Manner, language: str, reading: str) -> SpeechRequest:
+        """Return what to ask of the tts service; numbers and the like are written out in the language `reading`.
+
+        Raises `InvalidRequest` for a line that is too long to be spoken in one go.
+        """
+        spoken, reading = self.language or language, self.language or reading
+        known = "" if reading.lower() == AUTO.lower() else primary_tag(reading)
         text = self.text if self.as_is else normalised(self.text, known) or self.text
-        update = {
-            "speed": min(max(manner.speed * self.speed, _SLOWEST), _FASTEST),
-            "pitch": min(max(manner.pitch * self.pitch, _LOWEST), _HIGHEST),
-        }
-        return SpeechRequest.of(manner.model_copy(update=update), text, spoken, self.phonemes)
+        try:
+            return SpeechRequest.of(manner.bent(self.speed, self.pitch), text, spoken, self.phonemes)
+        except ValidationError as error:
+            raise invalid_request_of(error.errors()) from error
 
 
-def lines_of(text: str, language: str, *, split: bool = True) -> list[Line]:
+def lines_of(
+    text: str, language: str, *, split: bool = True, longest_chars: int = LONGEST_SENTENCE_CHARS
+) -> list[Line]:
     """Return the lines of `text`, which may be an SSML document; `split` off makes one line of plain text.
 
-    Raises `InvalidRequest` for SSML that cannot be read.
+    Longer sentences than `longest_chars` are cut at their clauses. Raises `InvalidRequest` for SSML
+    that cannot be read.
     """
-    if text.lstrip().startswith("<speak"):
+    if _SSML.match(text):
         return _lines_of_spans(
             parse_ssml(text, "" if language.lower() == AUTO.lower() else primary_tag(language)), language
         )
     if not split:
         return [Line(text.strip(), 0.0)] if text.strip() else []
-    return [Line(sentence.text, PAUSE_S[sentence.pause]) for sentence in split_sentences(text, language)]
+    return [Line(sentence.text, PAUSE_S[sentence.pause]) for sentence in split_sentences(text, language, longest_chars)]
 
 
 def _lines_of_spans(spans: list[Span], language: str) -> list[Line]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
+from anyio import to_thread
+
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner
 from services.gateway.ahead import side_by_side
-from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.clients import PATIENCE_S, SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line, lines_of
+from services.gateway.sentences import LONGEST_SENTENCE_CHARS
 
 SPEECH_SAMPLE_RATE_HZ = 24_000
 """Rate of every answer; `pcm` clients count on it."""
@@ -29,6 +32,10 @@ class Narration:
     """Whether to speak sentence by sentence; otherwise the whole text is one utterance."""
     at_once: int = 1
     """Sentences that are spoken side by side."""
+    patience_s: float = 0.0
+    """How long it waits for a lane before its first sentence."""
+    longest_chars: int = LONGEST_SENTENCE_CHARS
+    """Characters of a sentence from which on it is cut at its clauses."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,18 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
 
     Raises `InvalidRequest` for text without words, and whatever the service refuses.
     """
-    lines = lines_of(narration.text, narration.language, split=narration.split)
+    lines = lines_of(narration.text, narration.language, split=narration.split, longest_chars=narration.longest_chars)
     if not lines:
         raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
     languages = Languages(narration.language, narration.text)
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
 
     async def spoken(number: int, line: Line) -> AsyncGenerator[Piece, None]:
-        async with tts.speak(line.request(manner, languages.of(line.text))) as answer:
+        # Side by side, a later sentence may have taken the lane that the first one needs.
+        patience_s = PATIENCE_S if number or narration.at_once > 1 else narration.patience_s
+        reading = await to_thread.run_sync(languages.reading, line.text)
+        request = line.request(manner, languages.of(line.text), reading)
+        async with tts.speak(request, patience_s) as answer:
             languages.settle(line.text, answer.language)
             if line.lead_s:
                 yield Piece(silence(line.lead_s), number, answer)

@@ -12,14 +12,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from anyio import to_thread
+
 from services.chassis.fmp4 import BoxReader
 from services.contract.errors import EngineFailed, InvalidRequest
-from services.contract.speech import AUTO, AudioChunk, Manner, join_chunks
+from services.contract.speech import AUTO, AudioChunk, Manner, SpeechRequest, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
 from services.gateway.ahead import Ahead, side_by_side
-from services.gateway.clients import AvatarClient, SpeechAnswer, TtsClient
+from services.gateway.clients import PATIENCE_S, AvatarClient, SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
-from services.gateway.lines import Line, lines_of
+from services.gateway.lines import lines_of
 from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, lay_out
 
 _EVENTS_AHEAD = 256
@@ -110,7 +112,8 @@ class FilmMaker:
             height=script.height,
         )
         boxes = BoxReader()
-        async with self._avatar.lipsync(params, segment.speech) as pieces:
+        patience_s = PATIENCE_S if segment.spoken.index else 0.0
+        async with self._avatar.lipsync(params, segment.speech, patience_s) as pieces:
             async for piece in pieces:
                 wanted = [box.data for box in boxes.feed(piece) if segment.spoken.index == 0 or not box.is_init]
                 if wanted:
@@ -125,9 +128,12 @@ async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment,
     if not lines:
         raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
     timeline, languages = Timeline(script.fps), Languages(script.language, script.text)
+    manner = script.manner.model_copy(update={"sample_rate_hz": FILM_SAMPLE_RATE_HZ, "live": False})
     frame = 0
     for index, line in enumerate(lines):
-        speech, answer = await _speak(tts, script, line, languages.of(line.text))
+        reading = await to_thread.run_sync(languages.reading, line.text)
+        request = line.request(manner, languages.of(line.text), reading)
+        speech, answer = await _speak(tts, request, PATIENCE_S if index else 0.0)
         languages.settle(line.text, answer.language)
         last = index == len(lines) - 1
         laid = lay_out(
@@ -142,8 +148,7 @@ async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment,
         frame += frames
 
 
-async def _speak(tts: TtsClient, script: Script, line: Line, language: str) -> tuple[AudioChunk, SpeechAnswer]:
+async def _speak(tts: TtsClient, request: SpeechRequest, patience_s: float) -> tuple[AudioChunk, SpeechAnswer]:
     """Return the speech, and who speaks it."""
-    manner = script.manner.model_copy(update={"sample_rate_hz": FILM_SAMPLE_RATE_HZ, "live": False})
-    async with tts.speak(line.request(manner, language)) as answer:
+    async with tts.speak(request, patience_s) as answer:
         return join_chunks([chunk async for chunk in answer.chunks]), answer

@@ -51,38 +51,40 @@ class Sentence:
     pause: Pause
 
 
-def split_sentences(text: str, language: str) -> list[Sentence]:
+def split_sentences(text: str, language: str, longest_chars: int = LONGEST_SENTENCE_CHARS) -> list[Sentence]:
     """Return the pieces of `text` in order; together they are every word of it, without Markdown's marks.
 
-    `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations.
+    `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations. Sentences longer
+    than `longest_chars` are cut at the ends of clauses, those longer than 400 anywhere.
     """
     code = likely_language(text, language)
     paragraphs = [part for part in _PARAGRAPH.split(without_markup(text)) if _has_words(part)]
     return [
         sentence
         for number, paragraph in enumerate(paragraphs)
-        for sentence in _paragraph(paragraph, code, first=number == 0)
+        for sentence in _paragraph(paragraph, code, longest_chars, first=number == 0)
     ]
 
 
-def _paragraph(text: str, code: str, *, first: bool) -> Iterator[Sentence]:
+def _paragraph(text: str, code: str, longest_chars: int, *, first: bool) -> Iterator[Sentence]:
     sentences = [" ".join(part.split()) for part in sentencex.segment(code, text)]
     sentences = [sentence for sentence in sentences if _has_words(sentence)]
     for number, sentence in enumerate(sentences):
         last = number == len(sentences) - 1
-        longest = LONGEST_FIRST_CHARS if first and number == 0 else LONGEST_SENTENCE_CHARS
-        *clauses, end = filter(_has_words, _clauses(sentence, longest))
+        first_chars = min(LONGEST_FIRST_CHARS, longest_chars) if first and number == 0 else longest_chars
+        *clauses, end = filter(_has_words, _clauses(sentence, first_chars, longest_chars))
         yield from (Sentence(clause, Pause.CLAUSE) for clause in clauses)
         yield Sentence(end, Pause.PARAGRAPH if last else Pause.SENTENCE)
 
 
-def _clauses(sentence: str, longest_chars: int) -> Iterator[str]:
-    while len(sentence) > longest_chars:
-        cut = _cut(sentence, longest_chars)
+def _clauses(sentence: str, first_chars: int, longest_chars: int) -> Iterator[str]:
+    while len(sentence) > first_chars:
+        cut = _cut(sentence, first_chars)
         yield sentence[:cut].rstrip()
         sentence = sentence[cut:].lstrip()
-        longest_chars = LONGEST_SENTENCE_CHARS
-    yield sentence
+        first_chars = longest_chars
+    if sentence:
+        yield sentence
 
 
 def _cut(sentence: str, longest_chars: int) -> int:
@@ -95,7 +97,7 @@ def _cut(sentence: str, longest_chars: int) -> int:
     if spaces and longest_chars == LONGEST_SENTENCE_CHARS:
         return spaces[-1]
     if longest_chars < LONGEST_SENTENCE_CHARS:
-        # A first sentence without a clause is worth waiting for: a cut in mid-phrase sounds wrong.
+        # A sentence without a clause is worth waiting for: a cut in mid-phrase sounds wrong.
         return len(sentence) if len(sentence) <= LONGEST_SENTENCE_CHARS else _cut(sentence, LONGEST_SENTENCE_CHARS)
     return _between_characters(sentence, longest_chars)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from services.contract.errors import NotFound, Unavailable
 from services.models.catalogue import Model
 from services.models.download import Progress, digest_of, download
-from services.models.source import Hub, Listing
+from services.models.source import Hub, Listing, RemoteFile
 
 LOCK_FILE = "talkie-models.lock.json"
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -69,7 +69,8 @@ class ModelStore:
             hub = Hub(http, self._endpoint, self._token)
             listing = hub.listing(model, locked.revision if locked else "")
             self._check_room(listing)
-            files = dict(self._fetched(http, hub, model, listing, begin))
+            wanted = [self._as_locked(file, model, locked) for file in listing.files]
+            files = dict(self._fetched(http, hub, model, wanted, begin))
         fetched = LockedModel(revision=listing.revision, files=files)
         self._write_locks(self._locks() | {model.name: fetched})
         return fetched
@@ -89,17 +90,25 @@ class ModelStore:
                 yield Finding(path)
 
     def _fetched(
-        self, http: httpx.Client, hub: Hub, model: Model, listing: Listing, begin: Callable[[str], Progress]
+        self, http: httpx.Client, hub: Hub, model: Model, files: Sequence[RemoteFile], begin: Callable[[str], Progress]
     ) -> Iterator[tuple[str, LockedFile]]:
-        for file in listing.files:
+        for file in files:
             path = f"{model.folder}/{file.path}"
             place = self._folder / path
+            if not place.resolve().is_relative_to(self._folder.resolve()):
+                raise Unavailable(f"The source names a file outside the models folder: {file.path}.")
             if file.sha256 is not None and place.is_file() and digest_of(place) == file.sha256:
                 yield path, LockedFile(size=place.stat().st_size, sha256=file.sha256)
                 continue
             headers = hub.headers if hub.is_hub(file.url) else {}
             size, digest = download(http, file, place, headers, begin(path))
             yield path, LockedFile(size=size, sha256=digest)
+
+    @staticmethod
+    def _as_locked(file: RemoteFile, model: Model, locked: LockedModel | None) -> RemoteFile:
+        """Return `file` with the digest it had when it was fetched before, where the source tells none."""
+        known = locked.files.get(f"{model.folder}/{file.path}") if locked else None
+        return replace(file, sha256=known.sha256) if known and file.sha256 is None else file
 
     def _check_room(self, listing: Listing) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

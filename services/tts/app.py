@@ -62,6 +62,7 @@ def create_app(settings: TtsSettings, engine: SpeechEngine | None = None) -> Fas
                     await task
             await dispatcher.close()
             await keeping.close()
+            await voices.close()
 
     routers = [
         speech_router(dispatcher),

@@ -6,20 +6,20 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from anyio import to_thread
 
-from services.contract.errors import InvalidRequest, ServiceError, Unavailable
-from services.contract.events import decode_speech, encode_speech
+from services.chassis.detect import LanguageDetector
+from services.contract.errors import EngineFailed, InvalidRequest, ServiceError
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
+from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, SpeechRequest, join_chunks
 from services.tts.alignment import approximate_words
-from services.tts.detect import LanguageDetector
 from services.tts.engine import Reference, SpeechEngine, Utterance
 from services.tts.keeping import Keeping
 from services.tts.metrics import TtsMetrics
-from services.tts.references import unknown_reference, usable_transcript
+from services.tts.references import RATE_HZ, unknown_reference, usable_transcript
+from services.tts.resample import at_rate
 from services.tts.settings import EngineName, TtsSettings
 from services.tts.sound import sound_of
 from services.tts.speaker import Speaker
@@ -38,6 +38,7 @@ class Speech:
     notices: tuple[str, ...]
     takes: int
     cached: bool
+    sample_rate_hz: int
     chunks: AsyncGenerator[AudioChunk, None]
     """All of the sound; to be closed by whoever takes it."""
 
@@ -126,7 +127,7 @@ class Dispatcher:
         if stored is None:
             return _Wish(request, None, "", ())
         voice, pcm = stored
-        transcript, notices = _transcript(request, voice.transcript, pcm)
+        transcript, notices = _transcript(request, request.transcript or voice.transcript, pcm)
         copied = request.model_copy(update={"voice": "", "reference": voice.reference})
         return _Wish(copied, Reference(voice.reference, pcm, transcript), voice.name, notices)
 
@@ -158,9 +159,15 @@ class Dispatcher:
 
     async def _cloning(self, names: list[EngineName]) -> list[EngineName]:
         """Return those that copy voices: another voice than the one asked for is no way out."""
-        able = [name for name in names if (await self._speakers[name].engine()).cloning]
+        able: list[EngineName] = []
+        failure: ServiceError | None = None
+        for name in names:
+            try:
+                able += [name] if (await self._speakers[name].engine()).cloning else []
+            except ServiceError as error:
+                failure = error
         if not able:
-            raise InvalidRequest(
+            raise failure or InvalidRequest(
                 f"ref_audio: the {names[0]} engine cannot clone a voice; leave ref_audio and ref_text out, "
                 "or run an engine that clones (TTS_ENGINE=qwen3).",
                 param="ref_audio",
@@ -168,11 +175,7 @@ class Dispatcher:
         return able
 
     async def _has_voice(self, name: EngineName, voice: str) -> bool:
-        try:
-            engine = await self._speakers[name].engine()
-        except Unavailable:
-            return False
-        return any(known.name.lower() == voice.lower() for known in engine.voices())
+        return any(known.name.lower() == voice.lower() for known in await self._speakers[name].voices())
 
     async def _language(self, request: SpeechRequest) -> str:
         if not self._settings.routes:
@@ -200,21 +203,25 @@ class Dispatcher:
         phonemes = wish.request.phonemes if engine.ipa else ""
         utterance = replace(utterance, reference=wish.reference, phonemes=phonemes)
         notices += _without_effect(wish.request, utterance, name)
-        key = self._keeping.key(engine, utterance, wish.request.sample_rate_hz)
         language = await self._told_language(utterance)
-        speech = partial(Speech, name, language, wish.voice or utterance.voice)
-        if wish.request.use_cache and (kept := await self._keeping.speech(key)) is not None:
-            whole = join_chunks(decode_speech(kept))
-            return speech((*notices, *whole.notices), whole.takes, True, _once(whole))
-        chunks = self._heard(speaker.speak(utterance, wish.request.sample_rate_hz), name)
-        try:
-            first = await anext(chunks)
-        except BaseException:
-            await chunks.aclose()
-            raise
-        keep = key if wish.request.use_cache else None
-        spoken = self._kept(_with_words(_rejoined(first, chunks), utterance.text), keep)
-        return speech((*notices, *first.notices), first.takes, False, spoken)
+        key = self._keeping.key(engine, utterance) if wish.request.use_cache else None
+        whole = await self._keeping.speech(key) if key is not None else None
+        if whole is not None:
+            first, chunks = whole, _once(whole)
+        else:
+            made = self._heard(speaker.speak(utterance), name)
+            first = await _first(made, name)
+            chunks = self._kept(_with_words(_rejoined(first, made), utterance.text), key)
+        return Speech(
+            engine=name,
+            language=language,
+            voice=wish.voice or utterance.voice,
+            notices=(*notices, *first.notices),
+            takes=first.takes,
+            cached=whole is not None,
+            sample_rate_hz=wish.request.sample_rate_hz or first.sample_rate_hz,
+            chunks=at_rate(chunks, wish.request.sample_rate_hz),
+        )
 
     async def _heard(self, chunks: AsyncGenerator[AudioChunk, None], name: str) -> AsyncGenerator[AudioChunk, None]:
         """Yield the chunks that have sound, and count them."""
@@ -234,8 +241,8 @@ class Dispatcher:
             async for chunk in chunks:
                 whole.append(chunk)
                 yield chunk
-        if key is not None and whole:
-            await self._keeping.keep_speech(key, encode_speech(join_chunks(whole)))
+        if key is not None:
+            await self._keeping.keep_speech(key, join_chunks(whole))
 
 
 def _named(settings: TtsSettings) -> list[EngineName]:
@@ -246,7 +253,7 @@ def _named(settings: TtsSettings) -> list[EngineName]:
 def _transcript(request: SpeechRequest, transcript: str, pcm: bytes) -> tuple[str, tuple[str, ...]]:
     if request.x_vector_only:
         return "", ()
-    usable, notices = usable_transcript(transcript, len(pcm) / 2 / 24_000)
+    usable, notices = usable_transcript(transcript, len(pcm) / SAMPLE_BYTES / RATE_HZ)
     return usable, tuple(notices)
 
 
@@ -260,6 +267,17 @@ def _without_effect(request: SpeechRequest, utterance: Utterance, engine: str) -
     if request.phonemes and not utterance.phonemes:
         told.append(f"phoneme has no effect: the {engine} engine reads the text.")
     return tuple(told)
+
+
+async def _first(chunks: AsyncGenerator[AudioChunk, None], engine: str) -> AudioChunk:
+    """Return the first chunk; closes `chunks` where there is none."""
+    try:
+        async for chunk in chunks:
+            return chunk
+        raise EngineFailed(f"The {engine} engine made no sound of it; reword it.")
+    except BaseException:
+        await chunks.aclose()
+        raise
 
 
 async def _once(chunk: AudioChunk) -> AsyncGenerator[AudioChunk, None]:

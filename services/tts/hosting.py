@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, TypeAdapter
 
 from services.contract.errors import Problem, RemoteError, ServiceError, problem_of
-from services.contract.events import AudioEvent, audio_event
+from services.contract.events import AudioEvent, audio_chunk, audio_event
 from services.contract.speech import AudioChunk, SpeechRequest, Voice
 from services.tts.engine import SpeechEngine, Utterance
 
@@ -146,8 +146,7 @@ def unpack_reply(message: bytes) -> tuple[int, Reply]:
 
 def _reply(line: dict[str, Any], pcm: bytes) -> Reply:
     if line["is"] == "chunk":
-        event = AudioEvent.model_validate(line["event"])
-        return Chunk(AudioChunk(pcm, event.sample_rate_hz, event.marks, event.notices, event.takes))
+        return Chunk(audio_chunk(AudioEvent.model_validate(line["event"]), pcm))
     if line["is"] == "introduction":
         return Introduction.model_validate(line["about"])
     if line["is"] == "failed":

@@ -10,13 +10,18 @@ from anyio import to_thread
 from cachetools import LRUCache
 
 from services.chassis.cache import Cache, MemoryCache, RedisCache, TieredCache
-from services.contract.speech import CacheStats
+from services.contract.errors import InvalidRequest
+from services.contract.events import decode_speech, encode_speech
+from services.contract.speech import AudioChunk, CacheStats, join_chunks
 from services.tts.engine import SpeechEngine, Utterance
 from services.tts.references import ReferenceSound, read_reference
 from services.tts.settings import TtsSettings
 
 _SPEECH, _PROMPT, _REFERENCE = "tts:speech:", "tts:prompt:", "tts:reference:"
 _NO_REFERENCE = "-"
+_FORMAT = 1
+"""Goes up whenever speech is kept in another form."""
+
 _KEPT_REFERENCES = 64
 _REFERENCE_TTL_S = 24 * 3600
 
@@ -38,7 +43,7 @@ class Keeping:
             self._speech = TieredCache(self._near, self._shared)
         self._hits = self._misses = 0
 
-    def key(self, engine: SpeechEngine, utterance: Utterance, sample_rate_hz: int | None) -> str:
+    def key(self, engine: SpeechEngine, utterance: Utterance) -> str:
         """Return the key of an utterance: everything that changes its sound goes into it."""
         parts = asdict(utterance)
         for silent in ("live", "notices", "reference", "generation"):
@@ -47,26 +52,27 @@ class Keeping:
         parts |= {
             "engine": engine.name,
             "revision": engine.revision,
-            "rate": sample_rate_hz,
+            "format": _FORMAT,
             "transcript": reference.transcript if reference else None,
             "generation": utterance.generation.model_dump(),
         }
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         return f"{_SPEECH}{reference.digest if reference else _NO_REFERENCE}:{digest}"
 
-    async def speech(self, key: str) -> bytes | None:
+    async def speech(self, key: str) -> AudioChunk | None:
         """Return a kept utterance, or None; counts."""
         kept = await self._speech.get(key) if self._enabled else None
-        if kept is None:
+        speech = _decoded(kept) if kept is not None else None
+        if speech is None:
             self._misses += 1
         else:
             self._hits += 1
-        return kept
+        return speech
 
-    async def keep_speech(self, key: str, stream: bytes) -> None:
-        """Keep a whole utterance."""
-        if self._enabled:
-            await self._speech.put(key, stream)
+    async def keep_speech(self, key: str, speech: AudioChunk) -> None:
+        """Keep a whole utterance, if it is one that should be heard again."""
+        if self._enabled and not speech.cut:
+            await self._speech.put(key, encode_speech(speech))
 
     async def reference(self, digest: str) -> bytes | None:
         """Return the sound of an uploaded reference, or None."""
@@ -122,3 +128,11 @@ class Keeping:
         await self._speech.close()
         if self._shared_references is not None:
             await self._shared_references.close()
+
+
+def _decoded(stream: bytes) -> AudioChunk | None:
+    """Return the utterance; None where another version of the service wrote it, in a form of its own."""
+    try:
+        return join_chunks(decode_speech(stream))
+    except InvalidRequest:
+        return None

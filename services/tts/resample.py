@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import soxr
+from anyio import to_thread
 
-from services.contract.speech import AudioChunk, Mark
+from services.contract.speech import AudioChunk, join_chunks
 
 
-def resampled(
-    chunks: Generator[AudioChunk, None, None], sample_rate_hz: int | None
-) -> Generator[AudioChunk, None, None]:
+async def at_rate(
+    chunks: AsyncGenerator[AudioChunk, None], sample_rate_hz: int | None
+) -> AsyncGenerator[AudioChunk, None]:
     """Yield `chunks` at another rate; None leaves them alone. Marks come with the same chunk, or the next one."""
-    with closing(chunks):
-        resampler: soxr.ResampleStream | None = None
-        marks: tuple[Mark, ...] = ()
-        for chunk in chunks:
-            if sample_rate_hz in (None, chunk.sample_rate_hz) or not chunk.pcm:
-                yield chunk  # an empty one too: there the engine can be closed
+    resampler: _Resampler | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if sample_rate_hz is None or sample_rate_hz == chunk.sample_rate_hz:
+                yield chunk
                 continue
-            resampler = resampler or soxr.ResampleStream(chunk.sample_rate_hz, sample_rate_hz, 1, dtype="int16")
-            marks += chunk.marks
-            pcm = resampler.resample_chunk(np.frombuffer(chunk.pcm, "<i2")).tobytes()
-            if pcm:
-                yield AudioChunk(pcm, sample_rate_hz, marks)
-                marks = ()
-        if resampler is not None and sample_rate_hz is not None:
-            rest = resampler.resample_chunk(np.empty(0, np.int16), last=True).tobytes()
-            yield AudioChunk(rest, sample_rate_hz, marks)
+            resampler = resampler or _Resampler(chunk.sample_rate_hz, sample_rate_hz)
+            if (made := await to_thread.run_sync(resampler.push, chunk)).pcm:
+                yield made
+                resampler.sent()
+    if resampler is not None:
+        yield resampler.finish()
+
+
+class _Resampler:
+    """One utterance on its way to another rate. Blocking."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="int16")
+        self._rate_hz = to_hz
+        self._held: list[AudioChunk] = []
+
+    def push(self, chunk: AudioChunk) -> AudioChunk:
+        """Return what is to be sent so far; it stays held until it is said to be sent."""
+        pcm = self._stream.resample_chunk(np.frombuffer(chunk.pcm, "<i2")).tobytes()
+        self._held.append(replace(chunk, pcm=pcm, sample_rate_hz=self._rate_hz))
+        return join_chunks(self._held)
+
+    def sent(self) -> None:
+        """Forget what was pushed."""
+        self._held = []
+
+    def finish(self) -> AudioChunk:
+        """Return the rest."""
+        rest = self._stream.resample_chunk(np.empty(0, np.int16), last=True).tobytes()
+        return join_chunks([*self._held, AudioChunk(rest, self._rate_hz)])

@@ -79,7 +79,9 @@ class TtsSettings(ServiceSettings):
     vllm_model: str = Field("", description="The model to name to it; empty for the one it serves.")
 
     voices_dir: Path = Field(Path("voices"), description="Where stored voices lie when there is no Redis.")
-    voices_in_redis: bool = Field(False, description="Keep stored voices in Redis, for several replicas.")
+    voices_in_redis: bool = Field(
+        False, description="Keep stored voices in Redis, for several replicas; its memory policy must drop no keys."
+    )
     require_consent: bool = Field(False, description="Store and copy no voice without a recorded consent.")
     max_reference_s: float = Field(60.0, gt=1, le=600, description="Longer reference audio is refused.")
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
 
 from anyio import to_thread
 
 from services.chassis.lane import EngineLane
 from services.contract.errors import ServiceError, Unavailable
-from services.contract.speech import AudioChunk, SpeechRequest
+from services.contract.speech import AudioChunk, SpeechRequest, Voice
 from services.tts.engine import SpeechEngine, Utterance
 from services.tts.registry import make_engine
-from services.tts.resample import resampled
 from services.tts.settings import EngineName, TtsSettings
+
+_TRY_AGAIN_S = 10.0
+"""An engine that could not be made is not tried with every request."""
 
 
 class Speaker:
@@ -26,19 +29,28 @@ class Speaker:
         self._making = asyncio.Lock()
         self._failure: ServiceError = Unavailable("The speech engine is still loading.", retry_after_s=2)
         self._loading = engine is None
+        self._again_at = 0.0
         self.lane = EngineLane(f"{name} speech", slots=settings.lanes, max_waiting=settings.max_waiting)
 
-    @property
-    def made(self) -> SpeechEngine | None:
-        """The engine, if it has been made."""
-        return self._engine
-
     async def engine(self) -> SpeechEngine:
-        """Return the engine; raises what making it raises."""
+        """Return the engine; raises what making it raises, for a while without trying again."""
         async with self._making:
             if self._engine is None:
-                self._engine = await to_thread.run_sync(make_engine, self.name, self._settings)
+                if time.monotonic() < self._again_at:
+                    raise self._failure
+                try:
+                    self._engine = await to_thread.run_sync(make_engine, self.name, self._settings)
+                except ServiceError as error:
+                    self._failure, self._again_at = error, time.monotonic() + _TRY_AGAIN_S
+                    raise
             return self._engine
+
+    async def voices(self) -> Sequence[Voice]:
+        """Return the voices of the engine; none while it cannot be made."""
+        try:
+            return await to_thread.run_sync((await self.engine()).voices)
+        except ServiceError:
+            return ()
 
     async def warm_up(self) -> None:
         """Make the engine and let it do what makes its first request slow."""
@@ -60,12 +72,12 @@ class Speaker:
         """Settle voice and language of `request`, or raise `InvalidRequest`."""
         return await to_thread.run_sync((await self.engine()).resolve, request)
 
-    def speak(self, utterance: Utterance, sample_rate_hz: int | None) -> AsyncGenerator[AudioChunk, None]:
-        """Yield the speech at `sample_rate_hz`, or at the engine's own rate; raises what the lane raises."""
+    def speak(self, utterance: Utterance) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the speech; raises what the lane raises."""
 
         def synthesize() -> Generator[AudioChunk, None, None]:
             assert self._engine is not None
-            return resampled(self._engine.synthesize(utterance), sample_rate_hz)
+            return self._engine.synthesize(utterance)
 
         return self.lane.stream(synthesize)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from services.chassis.detect import count_scripts
 from services.contract.errors import InvalidRequest
 
 _FIRST_PICTOGRAPH = "\u2190"
 """Symbols from here on (arrows, dingbats, emoji) are pictures; those before, such as ©, ° and №, are read aloud."""
 
 _SPACE = re.compile(r"\s+")
-_HAN = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9f]")
-_HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 _EAST_ASIAN = ("zh", "yue", "hak", "ja", "ko")
 
 
@@ -24,11 +22,6 @@ def speakable(text: str) -> str:
     if not any(unicodedata.category(character)[0] in "LN" for character in text):
         raise InvalidRequest("text: there is nothing to speak in it; send words or numbers.", param="text")
     return text
-
-
-def count_scripts(text: str) -> dict[str, int]:
-    """Return how many Han, kana and Hangul characters `text` holds."""
-    return {name: len(script.findall(text)) for name, script in (("han", _HAN), ("kana", _KANA), ("hangul", _HANGUL))}
 
 
 def check_script(text: str, language: str) -> None:

@@ -15,11 +15,16 @@ from typing import Literal, Protocol
 import redis.asyncio as redis
 from anyio import to_thread
 
+from services.chassis.wav import wav_file
 from services.contract.errors import InvalidRequest, NameTaken, NotFound, Unavailable
 from services.contract.speech import StoredVoice, VoiceConsent
 from services.tts.references import RATE_HZ, ReferenceSound
 
 _NAME = re.compile(r"[\w][\w .-]{0,63}")
+_LONGEST_NAME_BYTES = 200
+"""What file systems take as the name of a folder, and some more characters."""
+
+_ID_PREFIX = "voice_"
 
 Kind = Literal["voices", "consents"]
 
@@ -27,8 +32,8 @@ Kind = Literal["voices", "consents"]
 class Shelf(Protocol):
     """Keeps documents, each with a recording, by key. Raises `Unavailable` when it cannot be reached."""
 
-    async def keys(self, kind: Kind) -> list[str]:
-        """Return all keys of a kind."""
+    async def documents(self, kind: Kind) -> list[bytes]:
+        """Return all documents of a kind."""
 
     async def read(self, kind: Kind, key: str) -> tuple[bytes, bytes] | None:
         """Return document and recording, or None."""
@@ -39,6 +44,9 @@ class Shelf(Protocol):
     async def remove(self, kind: Kind, key: str) -> bool:
         """Drop both; return whether there was something."""
 
+    async def close(self) -> None:
+        """Let go of connections."""
+
 
 class Voices:
     """The voices that were stored, and the consents they were stored with."""
@@ -47,25 +55,28 @@ class Voices:
         self._shelf = shelf
         self._require_consent = require_consent
 
-    async def names(self) -> list[str]:
-        """Return the names of all stored voices."""
-        return [voice.name for voice in await self.listed()]
-
     async def listed(self) -> list[StoredVoice]:
         """Return all stored voices, oldest first."""
-        found = [await self._shelf.read("voices", key) for key in await self._shelf.keys("voices")]
-        voices = [StoredVoice.model_validate_json(entry[0]) for entry in found if entry]
-        return sorted(voices, key=lambda voice: voice.created_at)
+        found = [StoredVoice.model_validate_json(document) for document in await self._shelf.documents("voices")]
+        return sorted(found, key=lambda voice: voice.created_at)
 
     async def find(self, name: str) -> tuple[StoredVoice, bytes] | None:
-        """Return the voice of this name or id and its sample, 16-bit mono at 24 kHz; None when there is none."""
-        if not _NAME.fullmatch(name):
+        """Return the voice of this name or id and its sample, 16-bit mono at 24 kHz; None when there is none.
+
+        Raises `InvalidRequest` for a voice without the consent that is required here.
+        """
+        key = voice_key(name.removeprefix(_ID_PREFIX))
+        if not _is_name(key) or (entry := await self._shelf.read("voices", key)) is None:
             return None
-        entry = await self._shelf.read("voices", _key(name.removeprefix("voice_")))
-        if entry is None:
-            return None
+        voice = StoredVoice.model_validate_json(entry[0])
+        if self._require_consent and not voice.consent:
+            raise InvalidRequest(
+                f"voice: {voice.name} was stored without a consent, and one is required here; "
+                "delete it and store it with its owner's.",
+                param="voice",
+            )
         with wave.open(io.BytesIO(entry[1])) as file:
-            return StoredVoice.model_validate_json(entry[0]), file.readframes(file.getnframes())
+            return voice, file.readframes(file.getnframes())
 
     async def add(
         self, name: str, sample: ReferenceSound, transcript: str, consent: str, notices: Sequence[str] = ()
@@ -74,7 +85,7 @@ class Voices:
         _check_name(name)
         await self._check_consent(consent)
         voice = StoredVoice(
-            id=f"voice_{_key(name)}",
+            id=_ID_PREFIX + voice_key(name),
             name=name,
             transcript=transcript,
             duration_s=round(sample.info.duration_s, 3),
@@ -83,25 +94,31 @@ class Voices:
             reference=sample.info.reference,
             notices=list(notices),
         )
-        if not await self._shelf.write("voices", _key(name), voice.model_dump_json().encode(), _wav(sample.pcm)):
+        recording = wav_file(sample.pcm, RATE_HZ)
+        if not await self._shelf.write("voices", voice_key(name), voice.model_dump_json().encode(), recording):
             raise NameTaken(f"There is a voice {name!r} already; delete it first or choose another name.", param="name")
         return voice
 
     async def remove(self, name: str) -> StoredVoice:
         """Drop the voice of this name or id; raises `NotFound`."""
-        found = await self.find(name)
-        if found is None:
+        key = voice_key(name.removeprefix(_ID_PREFIX))
+        entry = await self._shelf.read("voices", key) if _is_name(key) else None
+        if entry is None:
             raise NotFound(f"There is no stored voice {name!r}; GET /v1/audio/voices lists them.", param="name")
-        await self._shelf.remove("voices", _key(found[0].name))
-        return found[0]
+        await self._shelf.remove("voices", key)
+        return StoredVoice.model_validate_json(entry[0])
 
     async def consent(self, name: str, language: str, recording: ReferenceSound) -> VoiceConsent:
         """Keep a recorded consent."""
         _check_name(name)
         key = secrets.token_hex(8)
         consent = VoiceConsent(id=f"cons_{key}", name=name, language=language, created_at=int(time.time()))
-        await self._shelf.write("consents", key, consent.model_dump_json().encode(), _wav(recording.pcm))
+        await self._shelf.write("consents", key, consent.model_dump_json().encode(), wav_file(recording.pcm, RATE_HZ))
         return consent
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._shelf.close()
 
     def check_unnamed_copy(self) -> None:
         """Raise `InvalidRequest` where only voices stored with a consent may be copied."""
@@ -129,9 +146,9 @@ class DiskShelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def keys(self, kind: Kind) -> list[str]:
-        """Return all keys of a kind."""
-        return await to_thread.run_sync(lambda: [path.parent.name for path in (self._folder / kind).glob("*/*.json")])
+    async def documents(self, kind: Kind) -> list[bytes]:
+        """Return all documents of a kind."""
+        return await to_thread.run_sync(self._documents, self._folder / kind)
 
     async def read(self, kind: Kind, key: str) -> tuple[bytes, bytes] | None:
         """Return document and recording, or None."""
@@ -144,6 +161,13 @@ class DiskShelf:
     async def remove(self, kind: Kind, key: str) -> bool:
         """Drop both; return whether there was something."""
         return await to_thread.run_sync(self._remove, self._folder / kind / key)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    @staticmethod
+    def _documents(folder: Path) -> list[bytes]:
+        return [path.read_bytes() for path in folder.glob("[!.]*/about.json")]
 
     @staticmethod
     def _read(folder: Path) -> tuple[bytes, bytes] | None:
@@ -184,13 +208,14 @@ class RedisShelf:
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0)
 
-    async def keys(self, kind: Kind) -> list[str]:
-        """Return all keys of a kind."""
+    async def documents(self, kind: Kind) -> list[bytes]:
+        """Return all documents of a kind."""
         try:
-            found = await self._redis.smembers(f"talkie:{kind}")
+            keys = [key async for key in self._redis.scan_iter(match=f"talkie:{kind}:*", count=1000)]
+            found = [await self._redis.hget(key, "about") for key in keys]
         except redis.RedisError as error:
             raise _unreachable(error) from error
-        return [key.decode() for key in found if isinstance(key, bytes)]
+        return [document for document in found if isinstance(document, bytes)]
 
     async def read(self, kind: Kind, key: str) -> tuple[bytes, bytes] | None:
         """Return document and recording, or None."""
@@ -205,41 +230,41 @@ class RedisShelf:
     async def write(self, kind: Kind, key: str, document: bytes, recording: bytes) -> bool:
         """Keep both; return False when the key is taken."""
         try:
-            if not await self._redis.sadd(f"talkie:{kind}", key):
-                return False
-            await self._redis.hset(f"talkie:{kind}:{key}", mapping={"about": document, "sample": recording})
+            async with self._redis.pipeline(transaction=True) as both:
+                both.hsetnx(f"talkie:{kind}:{key}", "sample", recording)
+                both.hsetnx(f"talkie:{kind}:{key}", "about", document)
+                written, _ = await both.execute()
         except redis.RedisError as error:
             raise _unreachable(error) from error
-        return True
+        return bool(written)
 
     async def remove(self, kind: Kind, key: str) -> bool:
         """Drop both; return whether there was something."""
         try:
-            await self._redis.delete(f"talkie:{kind}:{key}")
-            return bool(await self._redis.srem(f"talkie:{kind}", key))
+            return bool(await self._redis.delete(f"talkie:{kind}:{key}"))
         except redis.RedisError as error:
             raise _unreachable(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
 
 
 def _unreachable(error: redis.RedisError) -> Unavailable:
     return Unavailable(f"Stored voices cannot be reached: {error}.", retry_after_s=2)
 
 
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and len(name.encode()) <= _LONGEST_NAME_BYTES
+
+
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not _is_name(name):
         raise InvalidRequest("name: 1 to 64 letters, digits, spaces, dots, dashes or underscores.", param="name")
+    if voice_key(name).startswith(_ID_PREFIX):
+        raise InvalidRequest(f"name: names do not begin with {_ID_PREFIX}; ids do.", param="name")
 
 
-def _key(name: str) -> str:
+def voice_key(name: str) -> str:
     """Return the key of a voice's name: names that differ only in case or spaces are one."""
     return re.sub(r"[ .]+", "-", name.strip().lower())
-
-
-def _wav(pcm: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes(pcm)
-    return buffer.getvalue()

@@ -141,3 +141,17 @@ def test_voices_on_a_redis_that_is_away(tmp_path: Path) -> None:
             await voices.find("Ann")
 
     asyncio.run(visit())
+
+
+def test_what_another_version_kept_is_made_anew(server: RedisProcess, tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path, redis_url=server.url) as (client, _):
+            await speak(client)
+        held = redis.Redis(port=server.port)
+        [key] = held.keys("tts:speech:*")
+        held.set(key, b'{"type":"audio","colour":"blue"}\n')
+        async with service(tmp_path, redis_url=server.url) as (client, _):
+            answer = await speak(client)
+            assert (answer.status_code, answer.headers["x-talkie-cache"]) == (200, "miss")
+
+    asyncio.run(visit())

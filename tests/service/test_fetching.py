@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/clip":
             self.answer(200, b"sound from " + self.headers["Host"].encode())
+        elif self.path == "/packed":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(bytes(1024**2)))
         elif self.path == "/moved":
             self.answer(302, b"", "/clip")
         elif self.path == "/inside":
@@ -78,7 +84,13 @@ def test_a_clip_is_fetched_from_the_checked_address_under_its_own_name(url: str)
 
 @pytest.mark.parametrize(
     ("path", "error"),
-    [("/missing", InvalidRequest), ("/inside", InvalidRequest), ("/round", InvalidRequest), ("/endless", TooLarge)],
+    [
+        ("/missing", InvalidRequest),
+        ("/inside", InvalidRequest),
+        ("/round", InvalidRequest),
+        ("/endless", TooLarge),
+        ("/packed", InvalidRequest),
+    ],
 )
 def test_what_is_not_fetched(url: str, path: str, error: type[ServiceError]) -> None:
     with pytest.raises(error):
@@ -124,6 +136,9 @@ def test_private_addresses_and_other_schemes_are_refused(url: str) -> None:
         ("64:ff9b::a00:1", False),
         ("64:ff9b::808:808", True),
         ("2002:a00:1::1", False),
+        ("fec0::1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::127.0.0.1", False),
         ("fe80::1", False),
         ("0.0.0.0", False),
         ("224.0.0.1", False),

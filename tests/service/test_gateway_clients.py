@@ -15,7 +15,8 @@ from services.chassis.server import serve
 from services.chassis.settings import ServiceSettings
 from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, ServiceError, Unavailable
 from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
-from services.contract.speech import ENGINE_HEADER, LANGUAGE_HEADER, VOICE_HEADER, AudioChunk, SpeechRequest
+from services.contract.headers import ENGINE_HEADER, LANGUAGE_HEADER, VOICE_HEADER
+from services.contract.speech import AudioChunk, SpeechRequest
 from services.gateway.clients import TtsClient
 
 HELLO = SpeechRequest(text="Hello.")

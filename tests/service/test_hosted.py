@@ -132,7 +132,7 @@ def test_over_http_the_next_request_gets_a_working_engine(tiny_qwen: TinyQwen, t
             with pytest.raises(httpx.RemoteProtocolError):
                 async with client.stream("POST", "/v1/speech", json=body) as answer:
                     async for _ in answer.aiter_raw():
-                        os.kill(app.state.speaker.made.pid, signal.SIGKILL)
+                        os.kill((await app.state.speaker.engine()).pid, signal.SIGKILL)
             assert (await client.post("/v1/speech", json=body | {"text": "Hi."})).status_code == 200
             for _ in range(100):
                 if not app.state.speaker.lane.busy:
@@ -171,5 +171,29 @@ def test_kokoro_speaks_from_its_own_process(tmp_path: Path) -> None:
         speech = spoken(engine, engine.resolve(SpeechRequest(text="Hello there.", language="en")))
         assert speech.duration_s > 0.2
         assert any(mark.kind == "word" for mark in speech.marks)
+    finally:
+        engine.close()
+
+
+def test_closing_is_quick(tmp_path: Path) -> None:
+    model, voices = build_kokoro(tmp_path)
+    engine = HostedEngine("kokoro", TtsSettings.model_validate({"kokoro_model": model, "kokoro_voices": voices}))
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 2  # it went by itself, before it would have been killed
+
+
+def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, voices = build_kokoro(tmp_path)
+    engine = HostedEngine("kokoro", TtsSettings.model_validate({"kokoro_model": model, "kokoro_voices": voices}))
+    try:
+        pid = engine.pid
+        os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr("services.tts.engines.hosted._ANSWER_TIMEOUT_S", 0.5)
+        with pytest.raises(ServiceError, match="hung"):
+            engine.resolve(SpeechRequest(text="Hello there.", language="en"))
+        monkeypatch.undo()
+        assert engine.resolve(SpeechRequest(text="Hello there.", language="en")).language.startswith("en")
+        assert engine.pid != pid
     finally:
         engine.close()

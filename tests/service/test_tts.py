@@ -101,8 +101,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def idle_workers(speaker: Speaker) -> list[int]:
-    assert isinstance(speaker.made, EspeakEngine)
-    return [worker.pid for worker in speaker.made._idle]
+    assert isinstance(speaker._engine, EspeakEngine)
+    return [worker.pid for worker in speaker._engine._idle]
 
 
 def worker_of(speaker: Speaker) -> int:

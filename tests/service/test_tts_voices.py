@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ class HummingEngine:
     def __init__(self) -> None:
         self.spoken: list[Utterance] = []
         self.forgotten: list[str] = []
-        self.broken = False
+        self.broken = self.mute = self.cuts = False
 
     def voices(self) -> Sequence[Voice]:
         return [Voice(name="hum", language="multi", gender="neutral")]
@@ -53,11 +54,15 @@ class HummingEngine:
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         if self.broken:
             raise EngineFailed("It broke.")
+        if self.mute:
+            return
         self.spoken.append(utterance)
         level = int(utterance.reference.digest[:2], 16) / 256 if utterance.reference else 0.1
         for _ in utterance.text:
             yield AudioChunk(b"", self.sample_rate_hz)
             yield AudioChunk(pcm_of(np.full(1200, level, np.float32)), self.sample_rate_hz)
+        if self.cuts:
+            yield AudioChunk(bytes(2), self.sample_rate_hz, notices=("It ran on.",), takes=3, cut=True)
 
     def warm_up(self) -> None:
         pass
@@ -142,14 +147,26 @@ def test_voices_outlive_the_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("", 422), ("../etc", 422), ("a/b", 422), ("x" * 65, 422), ("hum", 422), ("Ann", 409)]
+    ("name", "status"),
+    [
+        ("", 422),
+        ("../etc", 422),
+        ("a/b", 422),
+        ("x" * 65, 422),
+        ("hum", 422),
+        ("H.u m", 201),
+        ("voice_ann", 422),
+        ("\U00020000" * 60, 422),
+        ("Ann", 409),
+    ],
 )
 def test_bad_names(tmp_path: Path, name: str, status: int) -> None:
     async def visit() -> None:
         async with service(tmp_path) as (client, _):
             await store(client, "ann")
             assert (await store(client, name)).status_code == status
-            assert len((await client.get("/v1/voices")).json()) == 1
+            assert len((await client.get("/v1/voices")).json()) == 1 + (status == 201)
+            assert (await speak(client, voice=name or "hum")).status_code == 200
 
     asyncio.run(visit())
 
@@ -177,6 +194,11 @@ def test_a_consent_can_be_made_mandatory(tmp_path: Path) -> None:
             assert consent.status_code == 201
             assert (await store(client, consent=consent.json()["id"])).status_code == 201
             assert (await speak(client, voice="Ann")).status_code == 200
+        async with service(tmp_path) as (client, _):
+            await store(client, "Before")
+        async with service(tmp_path, require_consent=True) as (client, _):
+            assert (await speak(client, voice="Before")).status_code == 422
+            assert (await client.delete("/v1/voices/Before")).status_code == 200
 
     asyncio.run(visit())
 
@@ -208,7 +230,6 @@ def test_the_cache_knows_everything_that_changes_the_sound(tmp_path: Path) -> No
                 {"text": "Hallo"},
                 {"seed": 1},
                 {"seed": 2},
-                {"sample_rate_hz": 16_000},
                 {"reference": digests[0]},
                 {"reference": digests[1]},
                 {"reference": digests[0], "transcript": "What is said in these four seconds."},
@@ -218,10 +239,13 @@ def test_the_cache_knows_everything_that_changes_the_sound(tmp_path: Path) -> No
             for fields in different:
                 assert (await speak(client, **fields)).headers["x-talkie-cache"] == "hit"
             assert len(engine.spoken) == len(different)
+            other_rate = await speak(client, sample_rate_hz=16_000)
+            assert other_rate.headers["x-talkie-cache"] == "hit"
+            assert join_chunks(decode_speech(other_rate.content)).sample_rate_hz == 16_000
             assert (await speak(client, use_cache=False)).headers["x-talkie-cache"] == "miss"
             stats = (await client.get("/v1/cache/stats")).json()
-            assert (stats["hits"], stats["misses"], stats["hit_rate"]) == (8, 8, 50.0)
-            assert (await client.delete("/v1/cache/clear")).json() == {"removed": 8}
+            assert (stats["hits"], stats["misses"], stats["hit_rate"]) == (8, 7, 53.33)
+            assert (await client.delete("/v1/cache/clear")).json() == {"removed": 7}
             assert (await speak(client)).headers["x-talkie-cache"] == "miss"
 
     asyncio.run(visit())
@@ -280,6 +304,47 @@ def test_another_engine_takes_over_and_it_is_told(tmp_path: Path) -> None:
             assert (await speak(client, engine="qwen3")).status_code == 500
             digest = (await client.post("/v1/references", content=GOOD)).json()["reference"]
             assert (await speak(client, reference=digest)).status_code == 500
+
+    asyncio.run(visit())
+
+
+def test_an_engine_that_cannot_be_made_hinders_no_other(tmp_path: Path) -> None:
+    async def visit() -> None:
+        models = {"models_dir": tmp_path / "empty", "fallback": ["piper"], "routes": {"de": ["piper", "espeak"]}}
+        async with service(tmp_path, **models) as (client, _):
+            assert [info["engine"] for info in (await client.get("/v1/engines")).json()] == ["qwen3", "espeak"]
+            digest = (await client.post("/v1/references", content=GOOD)).json()["reference"]
+            assert (await speak(client, reference=digest)).headers["x-talkie-engine"] == "qwen3"
+            answer = await speak(client, language="de", voice="male")
+            assert (answer.status_code, answer.headers["x-talkie-engine"]) == (200, "espeak")
+            began = time.monotonic()
+            for _ in range(5):
+                await client.get("/v1/engines")
+            assert time.monotonic() - began < 1  # it is not started again each time
+
+    asyncio.run(visit())
+
+
+def test_an_engine_without_sound_has_failed(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path, fallback=["espeak"]) as (client, engine):
+            engine.mute = True
+            assert (await speak(client)).headers["x-talkie-engine"] == "espeak"
+            answer = await speak(client, engine="qwen3")
+            assert (answer.status_code, answer.json()["code"]) == (500, "engine_failed")
+
+    asyncio.run(visit())
+
+
+def test_speech_that_was_cut_is_told_at_any_rate_and_not_kept(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path) as (client, engine):
+            engine.cuts = True
+            for _ in range(2):
+                answer = await speak(client, sample_rate_hz=16_000)
+                assert answer.headers["x-talkie-cache"] == "miss"
+                whole = join_chunks(decode_speech(answer.content))
+                assert (whole.takes, whole.notices, whole.cut) == (3, ("It ran on.",), True)
 
     asyncio.run(visit())
 

@@ -88,6 +88,19 @@ def test_lists_make_several_clips(client: httpx.Client) -> None:
     assert clone(client, text=["One.", "Two."], language=["English"] * 3).status_code == 422
 
 
+def test_any_field_can_be_a_list(client: httpx.Client) -> None:
+    audio = base64.b64encode(GOOD).decode()
+    fields: dict[str, Any] = {"ref_audio": [audio, audio], "ref_text": ["What is said in the clip.", None]}
+    answer = clone(client, x_vector_only_mode=[True, False], generation_params=SHORT, **fields)
+    assert (answer.status_code, answer.json()["audio_count"]) == (200, 2)
+
+
+def test_a_long_list_does_not_stand_in_its_own_way(client: httpx.Client) -> None:
+    texts = [f"This is clip number {number}." for number in range(60)]
+    answer = clone(client, text=texts, generation_params={"max_new_tokens": 2})
+    assert (answer.status_code, answer.json()["audio_count"]) == (200, 60)
+
+
 def test_events_come_while_the_speech_is_made_and_join_to_the_whole(client: httpx.Client) -> None:
     text = "A rather long sentence, which goes on and on, so that there is something to stream."
     body = {"text": text, "ref_audio": base64.b64encode(GOOD).decode(), "ref_text": "What is said.", "seed": 14}
@@ -184,6 +197,13 @@ def test_a_transcript_of_another_clip_is_refused_or_left_out(client: httpx.Clien
         ({"ref_audio": "nobody"}, "ref_audio"),
         ({"ref_audio": "http://127.0.0.1/x.wav"}, "ref_audio"),
         ({"unknown": 1}, "unknown"),
+        ({"language": "x" * 41}, "language"),
+        ({"ref_text": "x" * 5_001}, "ref_text"),
+        ({"ref_audio": "ann", "ref_text": "x" * 5_001}, "ref_text"),
+        ({"text": "many words " * 500, "split_sentences": False}, "text"),
+        ({"text": f"<speak><say-as interpret-as='characters'>{'7' * 4_000}</say-as></speak>"}, "text"),
+        ({"text": ["a"] * 65}, "text"),
+        ({"text": ["a", "b"], "language": ["en"] * 3}, "text"),
     ],
 )
 def test_bad_parameters_are_told(client: httpx.Client, fields: dict[str, Any], param: str) -> None:
@@ -219,4 +239,4 @@ def test_the_official_openai_client(url: str) -> None:
 def test_status_tells_speakers_and_languages(client: httpx.Client) -> None:
     told = client.get("/info").json()
     assert {"Ryan", "Vivian"} <= set(told["available_speakers"])
-    assert {"ja", "pt"} <= set(told["supported_languages"])
+    assert {"Auto", "Japanese", "Portuguese"} <= set(told["supported_languages"])

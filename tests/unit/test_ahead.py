@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services.gateway.ahead import Ahead, side_by_side
+from services.gateway.ahead import Ahead, all_of, side_by_side
 
 
 class Source:
@@ -132,3 +132,37 @@ def test_a_reader_that_leaves_stops_all_that_run() -> None:
         return len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == 1
+
+
+def test_all_of_them_in_order_and_only_so_many_at_once() -> None:
+    busy, most = 0, 0
+
+    async def work(number: int) -> int:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.001)
+        busy -= 1
+        return number
+
+    works = [lambda number=number: work(number) for number in range(20)]
+    assert asyncio.run(all_of(works, 3)) == list(range(20))  # type: ignore[arg-type]
+    assert most == 3
+
+
+def test_the_first_failure_stops_the_others() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        await asyncio.sleep(0.001)
+        raise ValueError("no")
+
+    async def lasts() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("stopped")
+
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(all_of([lasts, fails, lasts, lasts], 3))
+    assert len(ended) >= 2

@@ -45,3 +45,11 @@ def test_numbers_are_read_in_the_language_before_them() -> None:
     assert languages.of("42.") == AUTO
     languages.settle(FRENCH, "fr")
     assert languages.of("42.") == "fr"
+
+
+def test_signs_are_read_in_the_language_of_the_text_from_the_first_sentence_on() -> None:
+    languages = Languages(AUTO, "Es kostet 3 Euro. Das ist nicht viel Geld für so etwas.")
+    assert languages.of("Es kostet 3 Euro.") == AUTO
+    assert languages.reading("Es kostet 3 Euro.") == "de"
+    assert languages.reading("Das ist nicht viel.") == AUTO  # there is nothing to read
+    assert Languages("French", "3").reading("3") == "French"

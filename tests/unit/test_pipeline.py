@@ -17,6 +17,7 @@ from services.chassis.server import serve
 from services.contract.errors import EngineFailed, ServiceError
 from services.contract.speech import AudioChunk, SpeechRequest, Voice
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.narration import Narration, Piece, narrate
 from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, Script, SentenceSpoken
 from services.tts.app import create_app as create_tts
 from services.tts.engine import Utterance
@@ -71,14 +72,17 @@ class Product:
     engine: SteadyEngine
     lanes: tuple[EngineLane, EngineLane]
 
+    def speech(self, text: str, *, at_once: int) -> AsyncGenerator[Piece, None]:
+        return narrate(self.tts, Narration(text, "English", at_once=at_once))
+
     def film(self, text: str, *, look_ahead: int = 2, at_once: int = 1) -> AsyncGenerator[FilmEvent, None]:
         maker = FilmMaker(self.tts, self.avatar, look_ahead=look_ahead, parallel_segments=at_once)
         return maker.film(Script(text, "maya", language="English", width=128, height=128))
 
 
 @asynccontextmanager
-async def product() -> AsyncIterator[Product]:
-    engine, tts_settings, avatar_settings = SteadyEngine(), TtsSettings(port=0), AvatarSettings(port=0, lanes=4)
+async def product(**tts: int) -> AsyncIterator[Product]:
+    engine, tts_settings, avatar_settings = SteadyEngine(), TtsSettings(port=0, **tts), AvatarSettings(port=0, lanes=4)
     tts_app, avatar_app = create_tts(tts_settings, engine), create_avatar(avatar_settings)
     async with serve(tts_app, tts_settings) as tts_url, serve(avatar_app, avatar_settings) as avatar_url:
         tts, avatar = TtsClient(tts_url), AvatarClient(avatar_url)
@@ -90,9 +94,9 @@ async def product() -> AsyncIterator[Product]:
             await asyncio.gather(tts.aclose(), avatar.aclose())
 
 
-def with_product(visit: Callable[[Product], Awaitable[None]]) -> None:
+def with_product(visit: Callable[[Product], Awaitable[None]], **tts: int) -> None:
     async def run() -> None:
-        async with product() as running:
+        async with product(**tts) as running:
             await visit(running)
 
     asyncio.run(run())
@@ -154,3 +158,15 @@ def test_a_film_that_is_not_watched_is_not_made(look_ahead: int, at_once: int) -
         await until_free(running.lanes)
 
     with_product(visit)
+
+
+def test_who_was_let_in_is_not_turned_away_at_the_next_sentence() -> None:
+    async def visit(running: Product) -> None:
+        text = "One is here. Two is here. Three is here."
+        pieces = [piece async for piece in running.speech(text, at_once=3)]
+        assert list(dict.fromkeys(piece.sentence for piece in pieces)) == [0, 1, 2]
+        assert [event.index async for event in running.film(text, at_once=3) if isinstance(event, SentenceSpoken)] == [
+            *range(3)
+        ]
+
+    with_product(visit, lanes=1, max_waiting=0)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from services.contract.errors import InvalidRequest, Unavailable
+from services.contract.errors import EngineFailed, InvalidRequest, Unavailable
 from services.contract.speech import AudioChunk, SpeechRequest, join_chunks
 from services.tts.engine import Utterance
 from services.tts.engines.qwen3.checkpoints import Checkpoints
 from services.tts.engines.qwen3.engine import QwenEngine
 from services.tts.engines.qwen3.guard import frame_budget
-from services.tts.engines.qwen3.model import ModelShelf, Placement
+from services.tts.engines.qwen3.model import ModelShelf, Placement, QwenModel
 from services.tts.engines.qwen3.prompts import PromptBook
 from services.tts.sound import Sound, sound_of
 from tests.qwen3 import REFERENCE, TinyQwen, copied, qwen_engine
@@ -250,3 +250,22 @@ def test_a_broken_checkpoint_fails_its_request_only(tiny_qwen: TinyQwen, engine:
     with pytest.raises(EngineFailed):
         spoken(engine, broken)
     assert spoken(engine, copied(engine, "Hello", live=False)).samples
+
+
+def test_a_lost_gpu_is_told_and_a_full_one_is_not_lost(tiny_qwen: TinyQwen, monkeypatch: pytest.MonkeyPatch) -> None:
+    with qwen_engine(tiny_qwen, only_base=True) as engine:
+        utterance = copied(engine, "Hello.")
+
+        def breaks_with(error: RuntimeError) -> None:
+            def decoder(*_: object) -> None:
+                raise error
+
+            monkeypatch.setattr(QwenModel, "decoder", decoder)
+            with pytest.raises(EngineFailed, match="broke"):
+                spoken(engine, utterance)
+
+        breaks_with(torch.OutOfMemoryError("CUDA out of memory."))
+        engine.check()
+        breaks_with(RuntimeError("CUDA error: an illegal memory access was encountered"))
+        with pytest.raises(EngineFailed, match="illegal memory access"):
+            engine.check()

@@ -93,3 +93,14 @@ def test_strange_texts_of_any_length_are_bounded(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n\n\t", "***", "😀😀", "…!?"])
 def test_no_text_has_no_sentences(text: str) -> None:
     assert split_sentences(text, "Auto") == []
+
+
+def test_long_texts_can_be_cut_at_their_clauses() -> None:
+    text = (
+        "This is a long sentence, with quite a few clauses in it, some short, some rather longer than others; "
+        "it goes on, as such sentences do, until nobody remembers how it began, and then it ends."
+    )
+    pieces = [sentence.text for sentence in split_sentences(text, "en", 100)]
+    assert " ".join(pieces) == text
+    assert len(pieces) >= 2
+    assert all(len(piece) <= 100 for piece in pieces)

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.chassis.streaming import begin_stream, unless_disconnected
+from services.chassis.wav import wav_file
 from services.contract.errors import InvalidRequest, ServiceError
-from services.contract.speech import AUTO, NOTICE_HEADER, Generation, Manner
+from services.contract.speech import AUTO, Generation, Manner
+from services.gateway.ahead import all_of
 from services.gateway.casting import check_text, size_of
-from services.gateway.clients import TtsClient
+from services.gateway.clients import PATIENCE_S, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ, Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings
 from services.gateway.sse import SSE_MEDIA_TYPE, event
 from services.gateway.telling import told
-from services.gateway.wav import WholeSpeech, wav_file, whole_of
+from services.gateway.whole import WholeSpeech, whole_of
 
 GENERATION_TIME_HEADER = "X-Generation-Time"
 _MOST_TEXTS = 64
-
-Texts = str | list[str]
+_MOST_CHARS = {"language": 40, "ref_text": 5_000}
+_LISTABLE = ("text", "language", "ref_audio", "ref_text", "x_vector_only_mode")
 
 
 class VoiceCloneRequest(BaseModel):
@@ -37,32 +38,51 @@ class VoiceCloneRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Texts = Field(description="What to say; a list makes several clips.")
-    language: Texts = AUTO
-    ref_audio: Texts = Field("", description="Audio in base64, a data URL, a https URL, or the name of a stored voice.")
-    ref_text: Texts | None = Field("", description="What is said in ref_audio; empty copies the timbre alone.")
+    text: str | list[str] = Field(description="What to say; a list makes several clips.")
+    language: str | list[str] = AUTO
+    ref_audio: str | list[str] = Field(
+        "", description="Audio in base64, a data URL, a https URL, or the name of a stored voice."
+    )
+    ref_text: str | list[str | None] | None = Field(
+        "", description="What is said in ref_audio; empty copies the timbre alone."
+    )
     x_vector_only_mode: bool | list[bool] = False
     split_sentences: bool | None = Field(None, description="False speaks each text in one go; otherwise by sentence.")
     seed: int | None = Field(None, ge=0, lt=2**63)
     use_cache: bool = Field(True, description="False makes another take of what was said before.")
     generation_params: Generation = Generation()
 
+    @field_validator("language", "ref_text")
+    @classmethod
+    def _none_too_long(cls, value: Any, field: ValidationInfo) -> Any:
+        most_chars = _MOST_CHARS[str(field.field_name)]
+        for one in value if isinstance(value, list) else [value]:
+            if len(one or "") > most_chars:
+                raise ValueError(f"at most {most_chars} characters")
+        return value
+
+
+@dataclass(frozen=True)
+class _Voice:
+    ref_audio: str
+    ref_text: str
+    x_vector_only: bool
+
 
 @dataclass(frozen=True)
 class _Clip:
     text: str
     language: str
-    ref_audio: str
-    ref_text: str
-    x_vector_only: bool
+    voice: _Voice
 
 
 def clone_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -> APIRouter:
     """Return the routes below `/tts` that clone."""
     router = APIRouter(prefix="/tts", tags=["voice clone"])
 
-    async def narration(body: VoiceCloneRequest, clip: _Clip, size: str, *, live: bool) -> Narration:
-        check_text(clip.text, settings.max_text_chars)
+    async def manners(body: VoiceCloneRequest, clips: list[_Clip], size: str, *, live: bool) -> dict[_Voice, Manner]:
+        """Return how to speak in each voice the clips name."""
+        check_text("".join(clip.text for clip in clips), settings.max_text_chars)
         manner = Manner(
             model_size=size_of(size),
             generation=body.generation_params,
@@ -70,14 +90,23 @@ def clone_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) ->
             live=live,
             use_cache=body.use_cache,
         )
-        manner = await copying.manner(manner, clip.ref_audio, clip.ref_text, x_vector_only=clip.x_vector_only)
-        split = body.split_sentences is not False
-        at_once = 1 if live else settings.parallel_sentences
-        return Narration(clip.text, clip.language, manner, split, at_once)
+        return {
+            voice: await copying.manner(manner, voice.ref_audio, voice.ref_text, x_vector_only=voice.x_vector_only)
+            for voice in dict.fromkeys(clip.voice for clip in clips)
+        }
 
     async def spoken(body: VoiceCloneRequest, clips: list[_Clip], size: str) -> list[WholeSpeech]:
-        narrations = [await narration(body, clip, size, live=False) for clip in clips]
-        return list(await asyncio.gather(*(whole_of(narrate(tts, one)) for one in narrations)))
+        voices = await manners(body, clips, size, live=False)
+        # What is spoken side by side are the sentences of one clip, or else whole clips.
+        sentences, at_once = (settings.parallel_sentences, 1) if len(clips) == 1 else (1, settings.parallel_sentences)
+        split = body.split_sentences is not False
+
+        def work(number: int, clip: _Clip) -> Callable[[], Awaitable[WholeSpeech]]:
+            patience_s = PATIENCE_S if number else 0.0
+            one = Narration(clip.text, clip.language, voices[clip.voice], split, sentences, patience_s)
+            return lambda: whole_of(narrate(tts, one))
+
+        return await all_of([work(number, clip) for number, clip in enumerate(clips)], at_once)
 
     @router.post("/voice_clone", response_class=Response, responses={200: {"content": {"audio/wav": {}}}})
     async def voice_clone(body: VoiceCloneRequest, request: Request, model_size: str = "") -> Response:
@@ -90,13 +119,13 @@ def clone_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) ->
         if not _is_list(body):
             [speech] = speeches
             headers |= told(speech.answers[0], *speech.notices)
-            return Response(wav_file(speech.pcm), media_type="audio/wav", headers=headers)
+            return Response(speech.wav(), media_type="audio/wav", headers=headers)
         answer = {
             "success": True,
             "message": f"{len(speeches)} clips.",
             "sample_rate": SPEECH_SAMPLE_RATE_HZ,
             "audio_count": len(speeches),
-            "audio_data": [_base64(wav_file(speech.pcm)) for speech in speeches],
+            "audio_data": [_base64(speech.wav()) for speech in speeches],
             "generation_time": round(took_s, 3),
         }
         return JSONResponse(answer, headers=headers)
@@ -109,7 +138,9 @@ def clone_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) ->
         if _is_list(body):
             raise InvalidRequest("text: one text at a time can be streamed.", param="text")
         [clip] = _clips(body)
-        one = await narration(body, clip, model_size, live=streaming)
+        voices = await manners(body, [clip], model_size, live=streaming)
+        at_once = 1 if streaming else settings.parallel_sentences
+        one = Narration(clip.text, clip.language, voices[clip.voice], body.split_sentences is not False, at_once)
         events = _events(narrate(tts, one), clip.text)
         return await begin_stream(request, events, SSE_MEDIA_TYPE, {"Cache-Control": "no-cache"})
 
@@ -124,11 +155,11 @@ async def _events(pieces: AsyncGenerator[Piece, None], text: str) -> AsyncGenera
             async for piece in pieces:
                 if number == 0:
                     meta = {"status": "generating", "text": text}
-                    yield event("meta", meta | _noted(told(piece.answer).get(NOTICE_HEADER, "")))
+                    yield event("meta", meta | _noted(piece.answer.notices))
                 now = time.perf_counter()
                 chunk: dict[str, Any] = {
                     "chunk_index": number,
-                    "audio": _base64(wav_file(piece.pcm)),
+                    "audio": _base64(wav_file(piece.pcm, SPEECH_SAMPLE_RATE_HZ)),
                     "sample_rate": SPEECH_SAMPLE_RATE_HZ,
                     "generation_time": round(now - last, 3),
                 }
@@ -147,14 +178,12 @@ def _noted(notice: str) -> dict[str, str]:
 
 
 def _is_list(body: VoiceCloneRequest) -> bool:
-    return any(isinstance(value, list) for value in (body.text, body.language, body.ref_audio, body.ref_text))
+    return any(isinstance(getattr(body, name), list) for name in _LISTABLE)
 
 
 def _clips(body: VoiceCloneRequest) -> list[_Clip]:
     fields: dict[str, list[Any]] = {
-        name: value if isinstance(value, list) else [value]
-        for name in ("text", "language", "ref_audio", "ref_text", "x_vector_only_mode")
-        for value in [getattr(body, name)]
+        name: value if isinstance(value, list) else [value] for name in _LISTABLE for value in [getattr(body, name)]
     }
     count = max(len(values) for values in fields.values())
     if count > _MOST_TEXTS:
@@ -164,7 +193,7 @@ def _clips(body: VoiceCloneRequest) -> list[_Clip]:
             raise InvalidRequest(f"{name}: {len(values)} of them for {count} clips; send 1 or {count}.", param=name)
     columns = [values * count if len(values) == 1 else values for values in fields.values()]
     return [
-        _Clip(text, language, ref_audio, ref_text or "", x_vector_only)
+        _Clip(text, language, _Voice(ref_audio, ref_text or "", x_vector_only))
         for text, language, ref_audio, ref_text, x_vector_only in zip(*columns, strict=True)
     ]
 

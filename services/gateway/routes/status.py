@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from services.contract.languages import LANGUAGE_NAMES
+from services.contract.speech import AUTO
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.settings import GatewaySettings
 
@@ -32,7 +34,7 @@ def status_router(settings: GatewaySettings, tts: TtsClient, avatar: AvatarClien
             "loaded_models": models,
             "available_models": models,
             "available_speakers": [voice.name for voice in engine.voices],
-            "supported_languages": engine.languages,
+            "supported_languages": [AUTO, *(LANGUAGE_NAMES.get(tag, tag) for tag in engine.languages)],
         }
 
     return router

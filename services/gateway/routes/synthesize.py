@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,13 +14,14 @@ from services.gateway.clients import TtsClient
 from services.gateway.lines import lines_of
 from services.gateway.narration import Narration, narrate
 from services.gateway.outputs import Outputs
-from services.gateway.sentences import likely_language
+from services.gateway.sentences import LONGEST_SENTENCE_CHARS, likely_language
 from services.gateway.settings import GatewaySettings
 from services.gateway.telling import told
-from services.gateway.text.emotion import Emotion, Style, emotion_of, style_named, style_of
-from services.gateway.wav import wav_file, whole_of
+from services.gateway.text.emotion import NEUTRAL, Emotion, Style, emotion_of, style_named, style_of
+from services.gateway.whole import whole_of
 
-_SLOWEST, _FASTEST = 0.25, 4.0
+_PIECE_CHARS = 120
+"""About what is spoken side by side of a long text."""
 
 
 class SynthesizeRequest(BaseModel):
@@ -35,7 +36,7 @@ class SynthesizeRequest(BaseModel):
     use_emotion_analysis: bool = Field(True, description="Choose the style from the text, when none is given.")
     noise_scale: float | None = Field(None, ge=0, le=2, description="Of VITS voices; no effect with these engines.")
     noise_scale_w: float | None = Field(None, ge=0, le=2, description="Of VITS voices; no effect with these engines.")
-    length_scale: float = Field(1.0, ge=0.25, le=4, description="2 speaks half as fast.")
+    length_scale: float | None = Field(None, ge=0.25, le=4, description="2 speaks half as fast.")
     voice: str = Field("", max_length=100)
     language: str = Field(AUTO, max_length=40)
 
@@ -44,22 +45,27 @@ class ParallelRequest(SynthesizeRequest):
     """Body of `POST /synthesize/parallel`."""
 
     parallel: bool = True
-    segments: Annotated[int | None, Field(ge=1, le=64, description="Segments spoken at once, at most.")] = None
+    max_parallel: int | None = Field(None, ge=1, le=64, description="Segments spoken at once, at most.")
+    segments: int | None = Field(None, ge=1, le=64, description="The same as max_parallel.")
 
 
 def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Outputs) -> APIRouter:
     """Return `/synthesize`, `/synthesize/parallel` and `/outputs`."""
     router = APIRouter(tags=["synthesize"])
 
-    async def made(body: SynthesizeRequest, request: Request, response: Response, at_once: int) -> dict[str, Any]:
+    async def made(
+        body: SynthesizeRequest, request: Request, response: Response, at_once: int, longest_chars: int
+    ) -> dict[str, Any]:
         check_text(body.text, settings.max_text_chars)
         emotion, style = _expression(body)
-        narration = Narration(body.text, body.language, _manner(body, style), at_once=at_once)
+        narration = Narration(
+            body.text, body.language, _manner(body, style), at_once=at_once, longest_chars=longest_chars
+        )
         speech = await unless_disconnected(request, whole_of(narrate(tts, narration)))
         for name, value in told(speech.answers[0], *speech.notices, *_without_effect(body)).items():
             response.headers[name] = value
         return {
-            "audio_url": f"/outputs/{outputs.keep(wav_file(speech.pcm), 'wav')}",
+            "audio_url": f"/outputs/{outputs.keep(speech.wav(), 'wav')}",
             "emotion": emotion.name,
             "style": style.name,
             "style_weight": emotion.weight if _is_analysed(body) else body.style_weight,
@@ -69,14 +75,15 @@ def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Output
     @router.post("/synthesize")
     async def synthesize(body: SynthesizeRequest, request: Request, response: Response) -> dict[str, Any]:
         """Speak a text; the answer says where its WAV can be fetched for an hour."""
-        return await made(body, request, response, at_once=1)
+        return await made(body, request, response, 1, LONGEST_SENTENCE_CHARS)
 
     @router.post("/synthesize/parallel")
     async def synthesize_parallel(body: ParallelRequest, request: Request, response: Response) -> dict[str, Any]:
         """Speak a long text, cut at sentence and clause ends, several pieces side by side."""
-        at_once = min(settings.parallel_sentences, body.segments or settings.parallel_sentences)
-        answer = await made(body, request, response, at_once=at_once if body.parallel else 1)
-        return answer | {"segments": len(lines_of(body.text, body.language)), "parallel": body.parallel}
+        at_once = min(settings.parallel_sentences, body.max_parallel or body.segments or settings.parallel_sentences)
+        answer = await made(body, request, response, at_once if body.parallel else 1, _PIECE_CHARS)
+        segments = len(lines_of(body.text, body.language, longest_chars=_PIECE_CHARS))
+        return answer | {"segments": segments, "parallel": body.parallel}
 
     @router.get("/outputs/{name}", response_class=Response)
     async def output(name: str) -> Response:
@@ -87,8 +94,8 @@ def synthesize_router(settings: GatewaySettings, tts: TtsClient, outputs: Output
 
 
 def _is_analysed(body: SynthesizeRequest) -> bool:
-    """Whether the text chooses the style: clients that do not care send Neutral, or nothing."""
-    return body.use_emotion_analysis and body.style.lower() == "neutral"
+    """Whether the text chooses the style: the caller gave none."""
+    return body.use_emotion_analysis and "style" not in body.model_fields_set
 
 
 def _expression(body: SynthesizeRequest) -> tuple[Emotion, Style]:
@@ -96,18 +103,16 @@ def _expression(body: SynthesizeRequest) -> tuple[Emotion, Style]:
     if _is_analysed(body):
         emotion = emotion_of(body.text, likely_language(body.text, body.language))
         return emotion, style_of(emotion)
-    return Emotion("neutral", 1.0), style_named(body.style, min(body.style_weight, 1.0))
+    return NEUTRAL, style_named(body.style, min(body.style_weight, 1.0))
 
 
 def _manner(body: SynthesizeRequest, style: Style) -> Manner:
     return Manner(
         voice=body.voice,
-        speed=min(max(style.speed / body.length_scale, _SLOWEST), _FASTEST),
-        pitch=style.pitch,
         instruct=style.instruct,
         live=False,
         use_cache=body.use_cache,
-    )
+    ).bent(style.speed / (body.length_scale or 1.0), style.pitch)
 
 
 def _without_effect(body: SynthesizeRequest) -> list[str]:

@@ -80,7 +80,7 @@ class Lexicon:
         return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)" if self._spaced else pattern)
 
 
-@functools.cache
+@functools.lru_cache(64)
 def lexicon_of(code: str) -> Lexicon:
     """Return the lexicon of a language's two letters."""
     return Lexicon(code)

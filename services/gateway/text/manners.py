@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 
 from services.contract.errors import InvalidRequest
+from services.contract.speech import FASTEST, HIGHEST, LOWEST, SLOWEST
 
 LONGEST_BREAK_S = 10.0
-SLOWEST, FASTEST = 0.25, 4.0
-LOWEST, HIGHEST = 0.5, 2.0
 
 _BREAKS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
 _RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.6}

@@ -9,7 +9,7 @@ import numpy as np
 from services.contract.errors import EngineFailed
 from services.contract.speech import AudioChunk
 from services.tts.bending import bent
-from services.tts.engines.marks import MarkMaker, TimedLetter
+from services.tts.engines.marks import LetterMarks, TimedLetter
 from services.tts.sound import Sound, pcm_of
 
 _FADE_S = 0.005
@@ -22,7 +22,7 @@ class Assembler:
         self, sample_rate_hz: int, words: Sequence[str] = (), *, shift: float = 1.0, tempo: float = 1.0
     ) -> None:
         self._rate = sample_rate_hz
-        self._marker = MarkMaker(words)
+        self._marker = LetterMarks(words)
         self._shift = shift
         self._tempo = tempo
         self._sent_s = 0.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from services.chassis.detect import LanguageDetector
 from services.contract.errors import InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES
 from services.contract.speech import AUTO, SpeechRequest, Voice
-from services.tts.detect import LanguageDetector
 from services.tts.engine import Utterance
 from services.tts.text import check_script, speakable
 

@@ -7,14 +7,16 @@ process dies, the requests in it fail, and the next one gets a new process.
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 import services
@@ -36,6 +38,8 @@ from services.tts.settings import EngineName, TtsSettings
 
 _START_TIMEOUT_S = 120.0
 _CLOSE_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 30.0
+"""For what takes milliseconds; a process that is silent for longer hangs."""
 
 
 class HostedEngine:
@@ -94,7 +98,7 @@ class HostedEngine:
 
     def warm_up(self) -> None:
         """Do what makes the first request slow."""
-        self._ask(Order(do="warm_up"))
+        self._ask(Order(do="warm_up"), patient=True)
 
     def check(self) -> None:
         """Return when the next request would be served."""
@@ -109,9 +113,14 @@ class HostedEngine:
         with self._lock:
             self._process.close()
 
-    def _ask(self, order: Order) -> Answered:
-        with self._living().replies(order) as (replies, _):
-            reply = replies.get()
+    def _ask(self, order: Order, *, patient: bool = False) -> Answered:
+        process = self._living()
+        with process.replies(order) as (replies, _):
+            try:
+                reply = replies.get(timeout=None if patient else _ANSWER_TIMEOUT_S)
+            except Empty:
+                process.kill()
+                raise EngineFailed(f"The {self.name} engine hung and is started again; try again.") from None
         answer = _settled(reply)
         assert isinstance(answer, Answered)
         return answer
@@ -166,12 +175,24 @@ class _Process:
             del self._waiting[number]
 
     def close(self) -> None:
-        self._connection.close()  # the process ends when it reads that
+        self._hang_up()  # the process ends when it reads that
         try:
             self._popen.wait(_CLOSE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process at once; whoever waits for it is told."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def _hang_up(self) -> None:
+        if self._connection.closed:
+            return
+        # Closing alone would not wake our own thread that reads, and so would not end the connection.
+        with socket(fileno=os.dup(self._connection.fileno())) as line, suppress(OSError):
+            line.shutdown(SHUT_RDWR)
+        self._connection.close()
 
     def _introduced(self, name: EngineName, settings: TtsSettings) -> Introduction:
         self._send(next(self._numbers), Order(do="make", engine=name, settings=settings.model_dump(mode="json")))
@@ -229,8 +250,6 @@ def _settled(reply: Reply) -> Answered | Ended:
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     root = str(Path(services.__file__).parent.parent)
     path = os.environ.get("PYTHONPATH", "")
     return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}

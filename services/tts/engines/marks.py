@@ -33,7 +33,7 @@ class _Span:
     word: int = -1
 
 
-class MarkMaker:
+class LetterMarks:
     """Makes the marks of one utterance, piece by piece; `words` are what its spoken words are written as."""
 
     def __init__(self, words: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ as it comes.
 from __future__ import annotations
 
 import base64
-import io
-import wave
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import httpx
 from cachetools import TTLCache, cachedmethod
 
+from services.chassis.wav import wav_file
 from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, Unavailable
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, SpeechRequest, Voice
+from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, Generation, SpeechRequest, Voice
 from services.tts.engine import Reference, Utterance
 
 SAMPLE_RATE_HZ = 24_000
@@ -47,6 +47,7 @@ class VllmOmniEngine:
         timeout = httpx.Timeout(_SILENCE_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         self._voices: TTLCache[Any, Sequence[Voice]] = TTLCache(1, _VOICES_TTL_S)
+        self._lock = threading.Lock()
 
     @property
     def default_voice(self) -> str:
@@ -54,7 +55,7 @@ class VllmOmniEngine:
         voices = self.voices()
         return voices[0].name if voices else ""
 
-    @cachedmethod(lambda self: self._voices)
+    @cachedmethod(lambda self: self._voices, lock=lambda self: self._lock)
     def voices(self) -> Sequence[Voice]:
         """Return the server's voices; raises `Unavailable` while it is away."""
         with self._told():
@@ -70,10 +71,12 @@ class VllmOmniEngine:
 
     def resolve(self, request: SpeechRequest) -> Utterance:
         """Settle voice and language; the server has the last word."""
-        language = request.language if request.language.lower() == AUTO.lower() else primary_tag(request.language)
+        language = AUTO if request.language.lower() == AUTO.lower() else primary_tag(request.language)
         if language not in (AUTO, *LANGUAGE_NAMES):
             raise InvalidRequest(f"language: Qwen3-TTS does not speak {request.language!r}.", param="language")
-        notices = ("pitch has no effect with vLLM-Omni.",) if request.pitch != 1 else ()
+        notices = ["pitch has no effect with vLLM-Omni."] if request.pitch != 1 else []
+        if request.generation != Generation(max_new_tokens=request.generation.max_new_tokens):
+            notices.append("Of generation_params, only max_new_tokens has an effect with vLLM-Omni.")
         return Utterance(
             text=request.text,
             voice="" if request.reference else request.voice or self.default_voice,
@@ -84,7 +87,7 @@ class VllmOmniEngine:
             generation=request.generation,
             seed=request.seed,
             live=request.live,
-            notices=notices,
+            notices=tuple(notices),
         )
 
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
@@ -146,15 +149,10 @@ class VllmOmniEngine:
 
 
 def _copying(reference: Reference) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(SAMPLE_BYTES)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(reference.pcm)
+    wav = base64.b64encode(wav_file(reference.pcm, SAMPLE_RATE_HZ)).decode()
     fields: dict[str, Any] = {
         "task_type": "Base",
-        "ref_audio": f"data:audio/wav;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        "ref_audio": f"data:audio/wav;base64,{wav}",
         "x_vector_only_mode": not reference.transcript,
     }
     return fields | ({"ref_text": reference.transcript} if reference.transcript else {})

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from urllib.parse import quote
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.chassis.streaming import begin_stream, unless_disconnected
-from services.contract.errors import Unavailable
+from services.contract.errors import ServiceError
 from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
-from services.contract.speech import (
-    AUTO,
-    CACHE_HEADER,
-    ENGINE_HEADER,
-    LANGUAGE_HEADER,
-    NOTICE_HEADER,
-    TAKES_HEADER,
-    VOICE_HEADER,
-    AudioChunk,
-    SpeechEngineInfo,
-    SpeechRequest,
-)
+from services.contract.headers import speech_headers
+from services.contract.speech import AUTO, AudioChunk, SpeechEngineInfo, SpeechRequest
 from services.tts.dispatch import Dispatcher, Speech
 from services.tts.engine import SpeechEngine
 from services.tts.sound import sound_of
@@ -70,14 +60,13 @@ def speech_router(dispatcher: Dispatcher) -> APIRouter:
             sample_rate_hz=body.sample_rate,
         )
         speech = await unless_disconnected(request, dispatcher.speak(asked))
-        rate = str(body.sample_rate or (await dispatcher.speakers[speech.engine].engine()).sample_rate_hz)
-        headers = _told(speech) | {SAMPLE_RATE_HEADER: rate}
+        headers = _told(speech) | {SAMPLE_RATE_HEADER: str(speech.sample_rate_hz)}
         return await begin_stream(request, _floats(speech.chunks), "application/octet-stream", headers)
 
     @router.get("/v1/engine")
     async def engine() -> SpeechEngineInfo:
         """Say which engine speaks unless another is asked for, and its voices and languages."""
-        return _info(await dispatcher.default.engine())
+        return await to_thread.run_sync(_info, await dispatcher.default.engine())
 
     @router.get("/v1/engines")
     async def engines() -> list[SpeechEngineInfo]:
@@ -85,8 +74,8 @@ def speech_router(dispatcher: Dispatcher) -> APIRouter:
         found = []
         for speaker in dispatcher.speakers.values():
             try:
-                found.append(_info(await speaker.engine()))
-            except Unavailable:
+                found.append(await to_thread.run_sync(_info, await speaker.engine()))
+            except ServiceError:
                 continue
         return found
 
@@ -94,16 +83,14 @@ def speech_router(dispatcher: Dispatcher) -> APIRouter:
 
 
 def _told(speech: Speech) -> dict[str, str]:
-    headers = {
-        ENGINE_HEADER: speech.engine,
-        LANGUAGE_HEADER: speech.language,
-        VOICE_HEADER: quote(speech.voice, safe=" "),
-        TAKES_HEADER: str(speech.takes),
-        CACHE_HEADER: "hit" if speech.cached else "miss",
-    }
-    if speech.notices:
-        headers[NOTICE_HEADER] = quote(" ".join(speech.notices), safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~")
-    return headers
+    return speech_headers(
+        engine=speech.engine,
+        language=speech.language,
+        voice=speech.voice,
+        takes=speech.takes,
+        cached=speech.cached,
+        notices=speech.notices,
+    )
 
 
 async def _encoded(chunks: AsyncGenerator[AudioChunk, None]) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from services.tts.dispatch import Dispatcher
 from services.tts.keeping import Keeping
 from services.tts.references import ReferenceSound, usable_transcript
 from services.tts.settings import TtsSettings
-from services.tts.voices import Voices
+from services.tts.voices import Voices, voice_key
 
 _Name = Annotated[str, Form(max_length=64)]
 _Text = Annotated[str, Form(max_length=5_000)]
@@ -66,7 +66,7 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
 
     async def _refuse_built_in(name: str) -> None:
         for speaker in dispatcher.speakers.values():
-            if speaker.made and any(known.name.lower() == name.strip().lower() for known in speaker.made.voices()):
+            if any(voice_key(known.name) == voice_key(name) for known in await speaker.voices()):
                 raise InvalidRequest(f"name: {name!r} is a built-in voice; choose another name.", param="name")
 
     return router

@@ -9,7 +9,7 @@ import numpy as np
 from services.contract.speech import AudioChunk, Mark
 from services.tts.bending import bending
 from services.tts.engines.espeak.finish import Finisher
-from services.tts.engines.espeak.marks import MarkMaker
+from services.tts.engines.espeak.marks import EventMarks
 from services.tts.engines.espeak.voices import Delivery
 from services.tts.engines.espeak.wire import Event
 from services.tts.filters import FilterChain, FilterSpec
@@ -21,7 +21,7 @@ class SpeechAssembler:
 
     def __init__(self, text: str, sample_rate_hz: int, delivery: Delivery, filters: Sequence[FilterSpec]) -> None:
         self._rate = sample_rate_hz
-        self._marker = MarkMaker(text, 1 / (sample_rate_hz * delivery.tempo))
+        self._marker = EventMarks(text, 1 / (sample_rate_hz * delivery.tempo))
         self._bender = FilterChain(sample_rate_hz, bending(sample_rate_hz, shift=delivery.shift, tempo=delivery.tempo))
         self._finisher = Finisher(sample_rate_hz, filters)
         self._marks: list[Mark] = []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 
+from services.chassis.detect import LanguageDetector
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
-from services.tts.detect import LanguageDetector
 from services.tts.engine import Utterance
 from services.tts.engines.espeak.assemble import SpeechAssembler
 from services.tts.engines.espeak.languages import Languages
@@ -121,9 +121,10 @@ class EspeakEngine:
                 worker.close()
 
     def _idle_worker(self) -> Worker | None:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.alive:
-                return worker
-            worker.close()
+        with suppress(IndexError):  # another thread may take the last one in the same moment
+            while True:
+                worker = self._idle.pop()
+                if worker.alive:
+                    return worker
+                worker.close()
         return None

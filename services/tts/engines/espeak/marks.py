@@ -11,7 +11,7 @@ _SHORTEST_PAUSE_S = 0.06
 """espeak-ng also leaves glides and glottal stops nameless; those are shorter and belong to the phoneme before."""
 
 
-class MarkMaker:
+class EventMarks:
     """Makes marks of events as they come: a mark is known when what follows it begins.
 
     `seconds_per_sample` maps the library's sample positions to time. Times count from the library's

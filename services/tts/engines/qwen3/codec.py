@@ -27,13 +27,16 @@ class CodecWindow:
         """`context` [frames, codebooks] goes before the utterance and is not heard: the reference's own frames."""
         self.decoder = decoder
         self._most_context = context_frames
-        self._context = context[-context_frames:] if context is not None else None
+        self._context = self._end_of(context) if context is not None else None
 
     def open(self, frames: Tensor) -> Tensor:
         """Return `frames` [frames, codebooks] behind their context; afterwards they are the context."""
         window = frames if self._context is None else torch.cat([self._context, frames])
-        self._context = window[-self._most_context :]
+        self._context = self._end_of(window)
         return window
+
+    def _end_of(self, frames: Tensor) -> Tensor:
+        return frames[max(0, len(frames) - self._most_context) :]
 
     def decode(self, frames: Tensor) -> Sound:
         """Return the sound of the next `frames` [frames, codebooks]."""

@@ -8,12 +8,12 @@ from importlib.metadata import version
 
 import torch
 
-from services.contract.errors import InvalidRequest
+from services.contract.errors import EngineFailed, InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
 from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
 from services.tts.engine import Reference, Utterance
 from services.tts.engines.qwen3.checkpoints import Checkpoint, Checkpoints
-from services.tts.engines.qwen3.model import Decoder, ModelShelf
+from services.tts.engines.qwen3.model import Decoder, ModelShelf, device_is_lost
 from services.tts.engines.qwen3.prompts import PromptBook
 from services.tts.engines.qwen3.scheduler import SAMPLE_RATE_HZ, Job, Scheduler
 from services.tts.engines.qwen3.speakers import speaker_voice
@@ -50,6 +50,7 @@ class QwenEngine:
         self._models = models
         self._prompts = prompts
         self._context_frames = context_frames
+        self._lost = ""
         self._scheduler = Scheduler(self._speak, most_together, most_live_together)
 
     @property
@@ -106,6 +107,8 @@ class QwenEngine:
 
     def check(self) -> None:
         """Raise `Unavailable` when there are no weights, `EngineFailed` when the GPU is lost."""
+        if self._lost:
+            raise EngineFailed(f"The GPU is lost: {self._lost}")
         self._checkpoints.require_any()
 
     def forget(self, digest: str) -> None:
@@ -121,6 +124,14 @@ class QwenEngine:
 
     def _speak(self, jobs: list[Job]) -> list[Job]:
         """Speak a batch, and return the jobs that ran on and should be tried again."""
+        try:
+            return self._spoken(jobs)
+        except RuntimeError as error:
+            if device_is_lost(error):
+                self._lost = str(error).partition("\n")[0]
+            raise
+
+    def _spoken(self, jobs: list[Job]) -> list[Job]:
         utterances = [_varied(job) for job in jobs]
         model = self._models.get(self._checkpoints.by_key(utterances[0].model))
         prompts = [model.prompt(self._prompts, utterance) for utterance in utterances]

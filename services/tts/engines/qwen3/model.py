@@ -133,6 +133,13 @@ class ModelShelf:
         return sum(model.size_bytes for model in self._models.values())
 
 
+def device_is_lost(error: RuntimeError) -> bool:
+    """Whether a GPU will fail every call from now on; one that is only full will not."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+
+
 def _load_plain(checkpoint: Checkpoint, placement: Placement) -> Any:
     from qwen_tts import Qwen3TTSModel
 

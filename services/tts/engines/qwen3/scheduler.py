@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from services.contract.errors import EngineFailed, ServiceError
@@ -78,7 +79,6 @@ class Scheduler:
         self._run = run
         self._most = {True: most_live_together, False: most_together}
         self._waiting: list[Job] = []
-        self._running: list[Job] = []
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="qwen3")
 
@@ -86,7 +86,8 @@ class Scheduler:
         """Queue `job`."""
         with self._lock:
             self._waiting.append(job)
-        self._thread.submit(self._next_batch).add_done_callback(self._settle)
+        batch: list[Job] = []
+        self._thread.submit(self._next_batch, batch).add_done_callback(partial(_settle, batch))
 
     def call(self, work: Callable[[], None]) -> None:
         """Do `work` where jobs are done, between two batches, and wait for it; raises what it raises."""
@@ -100,11 +101,12 @@ class Scheduler:
             job.fail(EngineFailed("The speech engine is being shut down."))
         self._thread.shutdown()
 
-    def _next_batch(self) -> None:
+    def _next_batch(self, batch: list[Job]) -> None:
+        """Run what is next; `batch` is filled with it."""
         self._gather()
-        self._running = self._take_batch()
-        if self._running:  # else an earlier batch took the job along
-            for job in self._run(self._running):
+        batch += self._take_batch()
+        if batch:  # else an earlier batch took the job along
+            for job in self._run(batch):
                 self.submit(job)
 
     def _gather(self) -> None:
@@ -119,12 +121,6 @@ class Scheduler:
             seen = waiting
             time.sleep(_QUIET_S)
 
-    def _settle(self, batch: Future[None]) -> None:
-        jobs, self._running = self._running, []
-        error = batch.exception()
-        for job in jobs if error is not None else ():
-            job.fail(error if isinstance(error, ServiceError) else EngineFailed(f"The speech engine broke: {error}"))
-
     def _take_batch(self) -> list[Job]:
         with self._lock:
             self._waiting = [job for job in self._waiting if not job.abandoned]
@@ -135,6 +131,13 @@ class Scheduler:
             batch = batch[: self._most[first.utterance.live]]
             self._waiting = [job for job in self._waiting if job not in batch]
             return batch
+
+
+def _settle(batch: Sequence[Job], run: Future[None]) -> None:
+    """Fail the jobs of a batch that broke."""
+    error = run.exception()
+    for job in batch if error is not None else ():
+        job.fail(error if isinstance(error, ServiceError) else EngineFailed(f"The speech engine broke: {error}"))
 
 
 def _together(first: Job, other: Job) -> bool:

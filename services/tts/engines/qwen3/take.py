@@ -84,12 +84,13 @@ class Take:
 
     def _send(self, sound: Sound, *, last: bool) -> None:
         notices: tuple[str, ...] = ()
+        cut = last and self.ran_on
         if not self._announced:
             notices = self.job.utterance.notices
             self._announced = True
-        if last and self.ran_on:
+        if cut:
             notices += (f"The speech ran on and was cut after {self._frames} codec frames.",)
-        self.job.send(AudioChunk(pcm_of(sound), SAMPLE_RATE_HZ, notices=notices, takes=self.job.take))
+        self.job.send(AudioChunk(pcm_of(sound), SAMPLE_RATE_HZ, notices=notices, takes=self.job.take, cut=cut))
 
 
 def decoded(takes: Sequence[Take]) -> list[Sound]:

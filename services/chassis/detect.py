@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from services.tts.text import count_scripts
+_HAN = re.compile("[\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9f]")
+_HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 
 _LIKELY = {"en": 20.0, "de": 8.0, "es": 8.0, "fr": 8.0, "it": 8.0, "pt": 8.0, "ru": 8.0, "hi": 3.0}
 _UNLIKELY = 0.05
@@ -29,6 +31,11 @@ _SHORT_WORDS = {
     "pt": "olá oi sim obrigado obrigada tchau bom dia boa noite tarde",
 }
 """What texts too short for statistics are often made of."""
+
+
+def count_scripts(text: str) -> dict[str, int]:
+    """Return how many Han, kana and Hangul characters `text` holds."""
+    return {name: len(script.findall(text)) for name, script in (("han", _HAN), ("kana", _KANA), ("hangul", _HANGUL))}
 
 
 class LanguageDetector:

@@ -1,14 +1,12 @@
-"""Whole speech as a WAV file."""
+"""Whole speech."""
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from services.contract.speech import SAMPLE_BYTES
+from services.chassis.wav import wav_file
 from services.gateway.clients import SpeechAnswer
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ, Piece
 
@@ -21,6 +19,10 @@ class WholeSpeech:
     answers: tuple[SpeechAnswer, ...]
     """One for each sentence."""
     notices: tuple[str, ...]
+
+    def wav(self) -> bytes:
+        """Return it as a file."""
+        return wav_file(self.pcm, SPEECH_SAMPLE_RATE_HZ)
 
     @property
     def cached(self) -> bool:
@@ -39,14 +41,3 @@ async def whole_of(pieces: AsyncGenerator[Piece, None]) -> WholeSpeech:
             answers[piece.sentence] = piece.answer
             notices += [*([piece.answer.notices] if piece.answer.notices else []), *piece.notices]
     return WholeSpeech(b"".join(sound), tuple(answers.values()), tuple(dict.fromkeys(notices)))
-
-
-def wav_file(pcm: bytes) -> bytes:
-    """Return 16-bit mono PCM at 24 kHz as a WAV file."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(SAMPLE_BYTES)
-        file.setframerate(SPEECH_SAMPLE_RATE_HZ)
-        file.writeframes(pcm)
-    return buffer.getvalue()
