@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import TensorProto
 from piper.phoneme_ids import DEFAULT_PHONEME_ID_MAP
+
+from tests.checkpoints.whistle import PLACES, tones, write_model
 
 _SYMBOLS, _FRAME_SAMPLES = 256, 256
 
@@ -21,21 +23,7 @@ _NODES = (
     ("Gather", "frames_of ids", "plain"),
     ("Gather", "scales length_scale_at", "pace"),
     ("Mul", "plain pace", "paced"),
-    ("Ceil", "paced", "whole"),
-    ("Cast", "whole", "duration"),
-    # frames to the place of the phoneme that is heard in each
-    ("CumSum", "duration zero", "ends"),
-    ("Gather", "ends last", "total_1"),
-    ("Squeeze", "total_1 first", "total"),
-    ("Range", "zero total one", "frames"),
-    ("Unsqueeze", "frames second", "frames_down"),
-    ("Unsqueeze", "ends first", "ends_across"),
-    ("GreaterOrEqual", "frames_down ends_across", "over"),
-    ("Cast", "over", "over_1"),
-    ("ReduceSum", "over_1 second", "place"),
-    # phonemes to sound
-    ("Gather", "ids place", "heard"),
-    ("Gather", "sound_of heard", "snippets"),
+    *PLACES,
     ("Reshape", "snippets shape", "plain_sound"),
 )
 _ONE_SPEAKER = (("Identity", "plain_sound", "output"),)
@@ -44,12 +32,6 @@ _SEVERAL_SPEAKERS = (
     ("Cast", "number", "factor"),
     ("Pow", "plain_sound factor", "output"),
 )
-_ATTRIBUTES = {
-    "duration": {"to": TensorProto.INT64},
-    "over_1": {"to": TensorProto.INT64},
-    "factor": {"to": TensorProto.FLOAT},
-    "place": {"keepdims": 0},
-}
 
 
 def build_piper(
@@ -66,14 +48,9 @@ def build_piper(
     random = np.random.default_rng(0)
     constants = {
         "frames_of": random.integers(2, 9, _SYMBOLS).astype(np.float32),
-        "sound_of": _tones(random.permutation(_SYMBOLS) / 4 + 2),
+        "sound_of": tones(random.permutation(_SYMBOLS) / 4 + 2, _FRAME_SAMPLES),
         "length_scale_at": np.array(1),
-        "first": np.array([0]),
-        "second": np.array([1]),
-        "last": np.array([-1]),
         "shape": np.array([1, 1, 1, -1]),
-        "zero": np.array(0),
-        "one": np.array(1),
     }
     inputs = {
         "input": (TensorProto.INT64, ["batch", "phonemes"]),
@@ -81,15 +58,9 @@ def build_piper(
         "scales": (TensorProto.FLOAT, [3]),
     } | ({"sid": (TensorProto.INT64, ["batch"])} if speakers else {})
     nodes = (*_NODES, *(_SEVERAL_SPEAKERS if speakers else _ONE_SPEAKER))
-    graph = helper.make_graph(
-        [helper.make_node(op, into.split(), [out], **_ATTRIBUTES.get(out, {})) for op, into, out in nodes],
-        "piper",
-        [helper.make_tensor_value_info(name, *form) for name, form in inputs.items()],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 1, 1, "samples"])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
+    outputs = {"output": (TensorProto.FLOAT, ["batch", 1, 1, "samples"])}
     model = folder / f"{name}.onnx"
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8), model)
+    write_model(model, nodes, inputs, outputs, constants)
     description = {
         "audio": {"sample_rate": sample_rate_hz, "quality": "low"},
         "espeak": {"voice": espeak},
@@ -104,9 +75,3 @@ def build_piper(
     }
     model.with_name(f"{model.name}.json").write_text(json.dumps(description), "utf-8")
     return model
-
-
-def _tones(cycles: np.ndarray) -> np.ndarray:
-    """Return a frame of sound for each number of cycles: [tone, sample]."""
-    turns = np.outer(cycles, np.arange(_FRAME_SAMPLES)) / _FRAME_SAMPLES
-    return (0.2 * np.sin(2 * np.pi * turns)).astype(np.float32)

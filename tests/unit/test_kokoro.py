@@ -13,12 +13,11 @@ import pytest
 from kokoro_onnx import Kokoro
 
 from services.contract.errors import EngineFailed, InvalidRequest, Unavailable
-from services.contract.speech import AudioChunk, Mark, SpeechRequest, join_chunks
+from services.contract.speech import SpeechRequest
 from services.tts.engines.kokoro.engine import KokoroEngine
 from services.tts.engines.kokoro.phonemes import Phonemes, sentences_of
 from tests.checkpoints.kokoro import VOICES, build_kokoro
-
-THREE_SENTENCES = "The first sentence is this one. The second sentence follows it. Here is the third sentence."
+from tests.speaking import THREE_SENTENCES, chunks_of, pitch_hz, samples_of, speak, within
 
 
 @pytest.fixture(scope="session")
@@ -31,30 +30,6 @@ def engine(files: tuple[Path, Path]) -> Iterator[KokoroEngine]:
     engine = KokoroEngine(*files)
     yield engine
     engine.close()
-
-
-def chunks_of(engine: KokoroEngine, text: str, **fields: object) -> list[AudioChunk]:
-    request = SpeechRequest.model_validate({"text": text, **fields})
-    return [chunk for chunk in engine.synthesize(engine.resolve(request)) if chunk.pcm]
-
-
-def speak(engine: KokoroEngine, text: str, **fields: object) -> AudioChunk:
-    return join_chunks(chunks_of(engine, text, **fields))
-
-
-def samples_of(speech: AudioChunk) -> np.ndarray:
-    return np.frombuffer(speech.pcm, "<i2").astype(float)
-
-
-def within(inner: Mark, outer: Mark) -> bool:
-    return outer.start_s <= inner.start_s and inner.end_s <= outer.end_s
-
-
-def pitch_hz(speech: AudioChunk) -> float:
-    """Where the middle of the spectrum lies."""
-    power = np.abs(np.fft.rfft(samples_of(speech))) ** 2
-    middle = np.searchsorted(np.cumsum(power), power.sum() / 2)
-    return float(middle * speech.sample_rate_hz / len(samples_of(speech)))
 
 
 def test_the_voices_are_those_of_the_file_and_their_names_tell_language_and_gender(engine: KokoroEngine) -> None:
