@@ -12,7 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +29,16 @@ from tests.qwen3 import voice_like
 Row = dict[str, Any]
 
 SENTENCE = "People who hear this sentence should hear all of it, from the first word to the last one."
-SHORT_TEXT = "Two sentences are about a hundred characters long. They can be spoken side by side, or in turn."
-LONG_TEXT = " ".join(
+SHORT_TEXT = ["Two sentences are about a hundred characters long.", "They can be spoken side by side, or in turn."]
+LONG_TEXT = [
     f"This is sentence number {number} of a longer text, and it is about as long as sentences are."
     for number in ("one", "two", "three", "four", "five", "six")
-)
+]
 TRANSCRIPT = "This is what is said in the clip."
 RATE_HZ, SAMPLE_BYTES = 24_000, 2
 FRAMES = 60
 """Codec frames of a sentence at most: few enough that none of them counts as running on."""
+PHRASE_FRAMES = 20
 ROUNDS = 5
 WARM_ROUNDS = 200
 
@@ -120,38 +121,30 @@ def ten_at_once(client: httpx.Client) -> Row:
     return row("10 requests at once", together, together / alone, "s of sound/s", f"one after the other: {alone:.2f}")
 
 
-def side_by_side(client: httpx.Client, text: str) -> Row:
-    """A text whose sentences are spoken one at a time, and side by side."""
+def side_by_side(client: httpx.Client, sentences: Sequence[str]) -> Row:
+    """Sentences asked for one after the other, and as one text."""
 
-    def speed(parallel: bool) -> float:
-        body = {"text": text, "voice": "ann", "use_cache": False, "parallel": parallel}
-        began = time.perf_counter()
-        made = client.post("/synthesize/parallel", json=body).raise_for_status().json()
-        took_s = time.perf_counter() - began
-        return _wav_s(client.get(made["audio_url"]).content) / took_s
+    def speed(texts: Sequence[str]) -> float:
+        made = [_clone(client, text) for text in texts]
+        return sum(audio_s for _, audio_s in made) / sum(took_s for took_s, _ in made)
 
-    one = statistics.median(speed(False) for _ in range(ROUNDS))
-    many = statistics.median(speed(True) for _ in range(ROUNDS))
+    text = " ".join(sentences)
+    one, many = (statistics.median(speed(texts) for _ in range(ROUNDS)) for texts in (sentences, [text]))
     return row(f"{len(text)} characters side by side", many, many / one, "s of sound/s", f"one at a time: {one:.2f}")
 
 
 def cache(client: httpx.Client) -> Row:
     """The same request made and kept."""
-    texts = [f"{SENTENCE} Number {number}." for number in range(ROUNDS)]
-    bodies = [{"text": text, "voice": "ann"} for text in texts]
-    misses = [_timed(lambda body=body: client.post("/synthesize", json=body).raise_for_status()) for body in bodies]
-    hits = [
-        _timed(lambda body=body: client.post("/synthesize", json=body).raise_for_status())
-        for body in bodies
-        for _ in range(10)
-    ]
-    miss, hit = statistics.median(misses), statistics.median(hits)
+    texts = [SENTENCE.replace("People", name) for name in ("Anna", "Peter", "Maria", "Thomas", "Those")]
+    miss = statistics.median(_clone(client, text, use_cache=True)[0] for text in texts)
+    hit = statistics.median(_clone(client, text, use_cache=True)[0] for text in texts * 10)
     return row("a kept answer", hit, miss / hit, "s", f"made: {miss:.3f} s")
 
 
 def cached_phrase(client: httpx.Client) -> Row:
     """A phrase that has been spoken before, at the gateway."""
-    body = {"input": "Good morning!", "voice": "ann", "response_format": "pcm"}
+    short = {"max_new_tokens": PHRASE_FRAMES}
+    body = {"input": "Good morning!", "voice": "ann", "response_format": "pcm", "generation_params": short}
     made_s = _timed(lambda: client.post("/v1/audio/speech", json=body).raise_for_status())
     taken = [_timed(lambda: client.post("/v1/audio/speech", json=body).raise_for_status()) for _ in range(WARM_ROUNDS)]
     median = statistics.median(taken)
@@ -206,12 +199,12 @@ def _body(**fields: Any) -> dict[str, Any]:
     return {"input": SENTENCE, "voice": "ann", "generation_params": {"max_new_tokens": FRAMES}} | fields
 
 
-def _clone(client: httpx.Client) -> tuple[float, float]:
+def _clone(client: httpx.Client, text: str = SENTENCE, *, use_cache: bool = False) -> tuple[float, float]:
     """Return how long cloning took over REST, and how long the sound is."""
     body = {
-        "text": SENTENCE,
+        "text": text,
         "ref_audio": "ann",
-        "use_cache": False,
+        "use_cache": use_cache,
         "generation_params": {"max_new_tokens": FRAMES},
     }
     began = time.perf_counter()

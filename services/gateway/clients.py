@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 import httpx
+from cachetools import TTLCache
 from pydantic import TypeAdapter, ValidationError
 
 from services.chassis.logs import request_id
@@ -47,6 +48,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
 PATIENCE_S = 60.0
 """How long work that has begun waits for a lane: refused is who comes, not who was let in."""
+_ENGINES_TTL_S = 5.0
 _AVATARS = TypeAdapter(list[AvatarInfo])
 _ENGINES = TypeAdapter(list[SpeechEngineInfo])
 _STORED_VOICES = TypeAdapter(list[StoredVoice])
@@ -150,14 +152,17 @@ class TtsClient(_ServiceClient):
 
     def __init__(self, base_url: str) -> None:
         super().__init__("tts", base_url)
+        self._engines: TTLCache[str, list[SpeechEngineInfo]] = TTLCache(1, _ENGINES_TTL_S)
 
     async def engine(self) -> SpeechEngineInfo:
         """Return which engine speaks unless another is asked for, and its voices."""
         return SpeechEngineInfo.model_validate_json(await self._get("/v1/engine"))
 
     async def engines(self) -> list[SpeechEngineInfo]:
-        """Return all engines that speak here."""
-        return _ENGINES.validate_json(await self._get("/v1/engines"))
+        """Return all engines that speak here, as they were some seconds ago at most: nearly every request asks."""
+        if (known := self._engines.get("all")) is None:
+            known = self._engines["all"] = _ENGINES.validate_json(await self._get("/v1/engines"))
+        return known
 
     @asynccontextmanager
     async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
