@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-TTS = ROOT / "services" / "tts"
+SERVICES = {"qwen3": "tts", "kokoro": "tts", "piper": "tts", "musetalk": "avatar"}
 
 HIDING = """
 import sys
@@ -35,6 +35,7 @@ IMPORTS = {
     "prepare_imports()\nimport services.tts.engines.qwen3.engine",
     "kokoro": "import kokoro_onnx, phonemizer, services.tts.engines.kokoro.engine",
     "piper": "import piper, onnx, services.tts.engines.piper.engine",
+    "musetalk": "import services.avatar.engines.musetalk.parity",
 }
 
 
@@ -63,8 +64,10 @@ def all_needed(requirements: Iterable[Requirement]) -> set[str]:
 
 @pytest.mark.parametrize("engine", IMPORTS)
 def test_an_engine_names_all_it_needs(engine: str) -> None:
-    base = [*named(ROOT / "services" / "chassis" / "requirements.txt"), *named(TTS / "requirements.txt")]
-    own = TTS / "engines" / engine
+    services = ROOT / "services"
+    service = services / SERVICES[engine]
+    base = [*named(services / "chassis" / "requirements.txt"), *named(service / "requirements.txt")]
+    own = service / "engines" / engine
     installed = all_needed([*base, *named(own / "requirements.txt")])
     installed |= {canonicalize_name(one.name) for one in named(own / "no-deps.txt")}
     hidden = {

@@ -1,0 +1,62 @@
+"""The networks' work: a face and what is heard become a face that says it.
+
+crop [256, 256, 3] uint8 BGR
+-> latents [1, 8, 32, 32]                           (`Generator.latents`, once for each frame of an avatar)
++ windows [n, 50, 384] -> latents [n, 4, 32, 32]    (`Generator.predict`: one pass at timestep 0, no loop)
+-> mouths [n, 256, 256, 3] uint8 BGR                (`Generator.decode`)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+FACE_SIDE_PX = 256
+LATENT_SIDE = 32
+
+_MASKED_FROM_ROW = 128
+
+Faces = npt.NDArray[np.uint8]
+"""[n, 256, 256, 3], BGR."""
+
+
+class Generator:
+    """The image model and the generator, on one device in one precision."""
+
+    def __init__(self, unet: Any, vae: Any) -> None:
+        self._unet, self._vae = unet, vae
+        self._scale = float(vae.config.scaling_factor)
+        self.device: torch.device = unet.device
+        self.dtype: torch.dtype = unet.dtype
+
+    @torch.inference_mode()
+    def latents(self, face: npt.NDArray[np.uint8]) -> Tensor:
+        """Return what the generator sees of a crop [256, 256, 3]: [1, 8, 32, 32], the face without its lower half,
+        and the whole of it. The distribution's mode is taken, not a sample, so that it can be kept.
+        """
+        rgb = torch.from_numpy(face[:, :, ::-1].copy()).to(self.device).permute(2, 0, 1)[None] / 255.0
+        masked = rgb.clone()
+        masked[:, :, _MASKED_FROM_ROW:] = 0
+        both = torch.cat([masked, rgb]).to(self.dtype) * 2 - 1
+        encoded = self._vae.encode(both).latent_dist.mode() * self._scale
+        seen: Tensor = torch.cat([encoded[:1], encoded[1:]], 1)
+        return seen
+
+    @torch.inference_mode()
+    def predict(self, latents: Tensor, windows: Tensor) -> Tensor:
+        """Return latents [n, 4, 32, 32] of the mouths, for latents [n, 8, 32, 32] and windows [n, 50, 384]."""
+        timestep = torch.zeros((), dtype=torch.long, device=self.device)
+        predicted: Tensor = self._unet(latents, timestep, encoder_hidden_states=windows).sample
+        return predicted
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images [n, 256, 256, 3] uint8 BGR of latents [n, 4, 32, 32]; they stay on the device."""
+        images = self._vae.decode(latents / self._scale).sample
+        levels = ((images / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+        faces: Tensor = levels.flip(1).permute(0, 2, 3, 1)
+        return faces

@@ -1,0 +1,129 @@
+"""Loads the published files of MuseTalk: no pickled code, and a clear word for every way a file can be wrong.
+
+    musetalkV15/unet.pth, musetalkV15/musetalk.json      the generator (v1: musetalk/pytorch_model.bin)
+    sd-vae/config.json, sd-vae/diffusion_pytorch_model.* the image encoder and decoder
+    whisper/config.json, whisper/pytorch_model.* ...     the ears
+
+Weights are taken as .safetensors wherever such a file lies beside, or in place of, the published one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import WhisperModel
+from transformers.utils.logging import disable_progress_bar
+
+from services.contract.errors import Unavailable
+
+Version = Literal["v15", "v1"]
+
+_UNET_FILES: Mapping[Version, tuple[str, str]] = {
+    "v15": ("musetalkV15/musetalk.json", "musetalkV15/unet.pth"),
+    "v1": ("musetalk/musetalk.json", "musetalk/pytorch_model.bin"),
+}
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+"""What the loaders raise for files that are missing, cut off, of another kind or of other sizes."""
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The three networks, in evaluation mode."""
+
+    unet: Any
+    """`UNet2DConditionModel`: latents [n, 8, 32, 32] and windows [n, 50, 384] to latents [n, 4, 32, 32]."""
+    vae: Any
+    """`AutoencoderKL`: images [n, 3, 256, 256] in -1..1 to latents [n, 4, 32, 32], and back."""
+    whisper: Any
+    """Whisper's encoder: log-mel [1, 80, 3000] to five hidden states [1, 1500, 384]."""
+
+    def placed(self, device: str, dtype: torch.dtype) -> Networks:
+        """Move them there; the ears stay in fp32, because they are small and wide ranges go through them."""
+        # On a GPU channels come last, which its convolutions are quicker with; on a CPU that costs three digits.
+        layout = torch.channels_last if device.startswith("cuda") else torch.preserve_format
+        return Networks(
+            self.unet.to(device, dtype, memory_format=layout),
+            self.vae.to(device, dtype, memory_format=layout),
+            self.whisper.to(device, torch.float32),
+        )
+
+
+def load_networks(folder: Path, version: Version = "v15") -> Networks:
+    """Return the networks below `folder`, on the CPU; raises `Unavailable` with the file that is missing or wrong."""
+    logging.getLogger("diffusers").setLevel(logging.ERROR)  # it warns of casts that concern other models
+    disable_progress_bar()
+    unet = _read("the generator", folder / _UNET_FILES[version][1], lambda: _load_unet(folder, version))
+    vae = _read("the image model", folder / "sd-vae", lambda: _load_vae(folder / "sd-vae"))
+    whisper = _read("the ears", folder / "whisper", lambda: _load_whisper(folder / "whisper"))
+    return Networks(unet.eval(), vae.eval(), whisper.eval())
+
+
+def _read(what: str, place: Path, load: Callable[[], Loaded]) -> Loaded:
+    try:
+        return load()
+    except FileNotFoundError as error:
+        raise Unavailable(
+            f"MuseTalk: {error.filename or place} is missing; run `scripts/fetch-models musetalk` "
+            "or set AVATAR_MUSETALK_DIR."
+        ) from error
+    except _UNREADABLE as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise Unavailable(
+            f"MuseTalk: {what} at {place} cannot be loaded ({reason}); "
+            "run `talkie models verify musetalk` and fetch it again."
+        ) from error
+
+
+def _load_unet(folder: Path, version: Version) -> Any:
+    config_name, weights_name = _UNET_FILES[version]
+    config = json.loads((folder / config_name).read_text("utf-8"))
+    fields = {name: value for name, value in config.items() if not name.startswith("_")}
+    with torch.device("meta"):  # no time is spent on numbers that are replaced at once
+        unet: Any = UNet2DConditionModel(**fields)
+    unet.load_state_dict(_state(folder / weights_name), assign=True)
+    return unet
+
+
+def _load_vae(folder: Path) -> Any:
+    # Its own loader knows the older names of the published file's attention weights.
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(2, "missing", str(folder / "config.json"))
+    safe = (folder / "diffusion_pytorch_model.safetensors").is_file()
+    return AutoencoderKL.from_pretrained(str(folder), use_safetensors=safe, local_files_only=True)
+
+
+def _load_whisper(folder: Path) -> Any:
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(2, "missing", str(folder / "config.json"))
+    return WhisperModel.from_pretrained(str(folder), local_files_only=True).encoder
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors file, or of a pickled one without running any code of it."""
+    safe = path.with_suffix(".safetensors")
+    if safe.is_file():
+        return load_file(safe)
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return state
