@@ -19,19 +19,29 @@ from services.avatar.settings import AvatarSettings
 from services.avatar.warming import warm_up
 from services.chassis.app import create_service_app
 
+_START_PATIENCE_S = 2.0
+"""Light engines are ready when the service listens; weights go on loading, and readiness tells."""
+
 
 def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) -> FastAPI:
     """Return the avatar service. `engine` is the one `settings` name unless it is given."""
     lip_sync = LipSync(settings, engine)
     library = AvatarLibrary(settings, MeshFaceFinder(settings.models_dir))
 
+    async def warm_up_when_loaded(loading: asyncio.Task[None]) -> None:
+        await loading
+        await to_thread.run_sync(warm_up, settings, library, lip_sync)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # A lane is one thread for the engine and one for the encoder. OpenCV's own threads would
         # fight them for the same cores: frames are too small to be worth splitting.
         cv2.setNumThreads(1)
-        await lip_sync.start()
-        warming = asyncio.create_task(to_thread.run_sync(warm_up, settings, library, lip_sync))
+        loading = asyncio.create_task(lip_sync.load())
+        warming = asyncio.create_task(warm_up_when_loaded(loading))
+        await asyncio.wait([loading], timeout=_START_PATIENCE_S)
+        if loading.done():
+            loading.result()  # a bug ends the start; what hinders an engine does not
         yield
         await warming
         await lip_sync.close()

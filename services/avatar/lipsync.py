@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from typing import Any
@@ -16,7 +17,9 @@ from services.avatar.registry import ENGINES
 from services.avatar.segment import Segment
 from services.avatar.settings import AvatarSettings
 from services.chassis.lane import EngineLane
-from services.contract.errors import Unavailable
+from services.contract.errors import ServiceError, Unavailable
+
+_log = logging.getLogger(__name__)
 
 
 class LipSync:
@@ -25,20 +28,26 @@ class LipSync:
     def __init__(self, settings: AvatarSettings, engine: LipSyncEngine | None) -> None:
         self._settings = settings
         self._engine = engine
+        self._failure: ServiceError = Unavailable("The lip-sync engine is still loading.", retry_after_s=2)
         self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
         self.lane = EngineLane("lipsync", slots=settings.lanes, max_waiting=settings.max_waiting)
 
     @property
     def engine(self) -> LipSyncEngine:
-        """The engine; raises `Unavailable` while there is none."""
+        """The engine; raises the `ServiceError` that says why there is none."""
         if self._engine is None:
-            raise Unavailable("The lip-sync engine is not loaded; try again shortly.", retry_after_s=1)
+            raise self._failure
         return self._engine
 
-    async def start(self) -> None:
-        """Load the engine if none was given."""
-        if self._engine is None:
+    async def load(self) -> None:
+        """Load the engine if none was given; what hinders it is logged, and told to whoever asks for it."""
+        if self._engine is not None:
+            return
+        try:
             self._engine = await to_thread.run_sync(ENGINES[self._settings.engine], self._settings)
+        except ServiceError as error:
+            self._failure = error
+            _log.error("The %s engine is not ready: %s", self._settings.engine, error.detail)
 
     def prepare(self, source: AvatarSource, size: FrameSize) -> Any:
         """Return `source` prepared for frames of `size`; it is kept for the renders to come. Blocking."""
@@ -55,7 +64,8 @@ class LipSync:
     async def close(self) -> None:
         """Let go of the engine."""
         await self.lane.aclose()
-        await to_thread.run_sync(self.engine.close)
+        if self._engine is not None:
+            await to_thread.run_sync(self._engine.close)
 
     def _render(self, source: AvatarSource, segment: Segment) -> Generator[bytes, None, None]:
         # In the lane's thread, so that preparing an avatar counts as the work it is.

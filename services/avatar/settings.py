@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import ServiceSettings
 
-EngineName = Literal["portrait"]
+EngineName = Literal["portrait", "musetalk"]
 
 
 class AvatarSettings(ServiceSettings):
@@ -41,6 +41,26 @@ class AvatarSettings(ServiceSettings):
     max_picture_pixels: int = Field(50_000_000, gt=0, description="Pictures of more pixels are refused unread.")
     uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
     sources_kept: int = Field(6, ge=1, description="Avatars of the folder kept decoded in memory.")
+    device: str = Field("cpu", description="Where the musetalk engine runs: cpu, cuda:0, cuda:1 ...")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision of its weights; auto is bfloat16 on a GPU and float32 elsewhere."
+    )
+    musetalk_dir: Path | None = Field(None, description="Folder of MuseTalk's weights; by default below models_dir.")
+    musetalk_version: Literal["v15", "v1"] = Field(
+        "v15", description="Which weights, and which rule for the face's box."
+    )
+    musetalk_batch: int = Field(8, ge=1, le=64, description="Frames generated together, of all requests.")
+    silence_gate: bool = Field(True, description="Show the avatar's own mouth where nothing is said.")
+    bbox_shift: int = Field(0, ge=-100, le=100, description="Pixels by which v1 moves the middle of the face down.")
+    extra_margin: int = Field(10, ge=0, le=100, description="Pixels below the chin that v1.5 generates too.")
+    parsing_mode: Literal["jaw", "raw"] = Field(
+        "jaw", description="jaw: with room below the chin; raw: the face as it is."
+    )
+    left_cheek_width: int = Field(
+        90, ge=0, le=256, description="From the middle to the cheek, where the face is 512 wide."
+    )
+    right_cheek_width: int = Field(90, ge=0, le=256, description="The same on the right.")
+
     warm_avatar: str = Field("", description="Avatar to prepare at start; empty for none, 'auto' for the first.")
     warm_width: int = Field(512, ge=128, description="Width of the frames it is prepared for.")
     warm_height: int = Field(512, ge=128, description="Height of the frames it is prepared for.")

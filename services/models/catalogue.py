@@ -27,6 +27,8 @@ class Model:
     """Branch, tag or commit; the commit it turns out to be is written to the lock file and kept from then on."""
     below: str = ""
     """Folder of the repository that holds the files; empty for the whole of it."""
+    only: tuple[str, ...] = ()
+    """Files to take, where the repository holds the same weights in several formats."""
     urls: tuple[str, ...] = ()
     """Files that lie elsewhere."""
     sha256: Mapping[str, str] | None = None
@@ -62,6 +64,36 @@ MODELS: Mapping[str, Model] = {
             0.35,
             0,
             urls=(f"{_KOKORO}/kokoro-v1.0.onnx", f"{_KOKORO}/voices-v1.0.bin"),
+        ),
+        Model(
+            "musetalk",
+            "musetalk/musetalkV15",
+            "lip-sync with the musetalk engine; needs the next two as well",
+            "MIT",
+            3.4,
+            6,
+            "TMElyralab/MuseTalk",
+            below="musetalkV15",
+        ),
+        Model(
+            "musetalk-vae",
+            "musetalk/sd-vae",
+            "the image model of the musetalk engine",
+            "MIT",
+            0.34,
+            0,
+            "stabilityai/sd-vae-ft-mse",
+            only=("config.json", "diffusion_pytorch_model.safetensors"),
+        ),
+        Model(
+            "musetalk-whisper",
+            "musetalk/whisper",
+            "the ears of the musetalk engine",
+            _APACHE,
+            0.15,
+            0,
+            "openai/whisper-tiny",
+            only=("config.json", "preprocessor_config.json", "model.safetensors"),
         ),
         _piper("en_US-ljspeech-medium", "public domain recordings; see MODEL_CARD"),
         _piper("de_DE-thorsten-medium", "CC0 recordings; see MODEL_CARD"),

@@ -52,7 +52,7 @@ class Hub:
         commit = str(self._asked(f"/api/models/{model.repository}/revision/{wanted}")["sha"])
         below = f"/{model.below}" if model.below else ""
         entries = self._asked(f"/api/models/{model.repository}/tree/{commit}{below}?recursive=true")
-        files = tuple(self._file(model, commit, entry) for entry in entries if _is_wanted(entry))
+        files = tuple(self._file(model, commit, entry) for entry in entries if _is_wanted(model, entry))
         if not files:
             raise NotFound(f"{model.repository} holds no files of {model.name}.")
         return Listing(commit, files)
@@ -87,5 +87,7 @@ class Hub:
         return answer.json()
 
 
-def _is_wanted(entry: dict[str, Any]) -> bool:
+def _is_wanted(model: Model, entry: dict[str, Any]) -> bool:
+    if model.only and str(entry["path"]) not in model.only:
+        return False
     return entry.get("type") == "file" and not str(entry["path"]).lower().endswith(_NOT_WEIGHTS)

@@ -60,12 +60,14 @@ def patch_of(face: Box, segmentation: Mask) -> Patch:
     return Patch(face, square, cv2.GaussianBlur(kept, (kernel, kernel), 0).astype(np.uint8, copy=False))
 
 
-def blend(frame: Image, face: Image, patch: Patch) -> None:
+def blend(frame: Image, face: Image, patch: Patch, opacity: float = 1.0) -> None:
     """Put `face`, any size, into `frame` where `patch` says; the frame is changed in place."""
     left, top, right, bottom = patch.face_box
     resized = cv2.resize(face, (right - left, bottom - top)) if face.shape[:2] != (bottom - top, right - left) else face
     x, y = patch.crop_box[:2]
     mask = patch.mask[top - y : bottom - y, left - x : right - x, None].astype(np.uint16)
+    if opacity < 1:
+        mask = np.rint(mask * opacity).astype(np.uint16)
     region = frame[top:bottom, left:right]
     mixed = region * (255 - mask) + resized * mask + 128
     region[...] = ((mixed >> 8) + mixed) >> 8  # a division by 255, rounded

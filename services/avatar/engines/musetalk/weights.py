@@ -85,8 +85,8 @@ def _read(what: str, place: Path, load: Callable[[], Loaded]) -> Loaded:
         return load()
     except FileNotFoundError as error:
         raise Unavailable(
-            f"MuseTalk: {error.filename or place} is missing; run `scripts/fetch-models musetalk` "
-            "or set AVATAR_MUSETALK_DIR."
+            f"MuseTalk: {error.filename or place} is missing; run `scripts/fetch-models musetalk "
+            "musetalk-vae musetalk-whisper` or set AVATAR_MUSETALK_DIR."
         ) from error
     except _UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0][:200]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import Landmarks
+from services.avatar.engines.face_mesh import FACE_OVAL
 
 Points = npt.NDArray[np.float64]
 """[n, 2], x right and y down."""
@@ -19,11 +20,6 @@ UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LOWER_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 
 JAWLINE = {
     **{152: 1.0, 148: 0.98, 377: 0.98, 176: 0.93, 400: 0.93, 149: 0.84, 378: 0.84, 150: 0.70, 379: 0.70},

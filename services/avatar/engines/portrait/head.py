@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from services.avatar.engines.face_mesh import FACE_OVAL
 from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import Expression
-from services.avatar.engines.portrait.geometry import CHIN, EYES, FACE_OVAL, FOREHEAD, Face, Points
+from services.avatar.engines.portrait.geometry import CHIN, EYES, FOREHEAD, Face, Points
 from services.avatar.engines.portrait.grid import Field
 from services.avatar.engines.portrait.spline import thin_plate
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.avatar.engine import AvatarSource, FrameSize, Image
+from services.avatar.engines.framing import frame_portrait
 from services.avatar.engines.portrait.eyes import Eye, eyes_of
-from services.avatar.engines.portrait.framing import frame_portrait
 from services.avatar.engines.portrait.geometry import Face, Points, face_of
 from services.avatar.engines.portrait.grid import Field, Grid, Patch, grid_for, patch_around
 from services.avatar.engines.portrait.head import ever_moving, pose_fields

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from services.avatar.engines.face_mesh import FACE_OVAL
 from services.avatar.engines.portrait.easing import smoothstep
 from services.avatar.engines.portrait.expression import MOUTH_SHAPES
 from services.avatar.engines.portrait.geometry import (
     CHEEKS,
     CHIN,
-    FACE_OVAL,
     JAWLINE,
     LOWER_OUTER,
     NOSE_TIP,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from services.avatar.engine import AvatarSource, FrameSize, Image, Landmarks
-from services.avatar.engines.portrait.geometry import FACE_OVAL
+from services.avatar.engines.face_mesh import FACE_OVAL
 
 _TALLEST_FACE = 0.62
 """A face may fill this share of the frame's height before a cropped picture would feel too close."""

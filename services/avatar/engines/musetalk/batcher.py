@@ -1,0 +1,118 @@
+"""Mixes the frames of all who ask into batches of one size, for one thread that owns the device.
+
+Batches of one size are what graphs and compiled kernels are made for; a batch that is not full is
+filled up with copies. A frame waits a few milliseconds for company at most.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from services.avatar.engines.musetalk.generation import Generator
+from services.avatar.engines.musetalk.hearing import with_places
+from services.contract.errors import EngineFailed, ServiceError, Unavailable
+
+Face = npt.NDArray[np.uint8]
+"""[256, 256, 3], BGR."""
+
+
+@dataclass(eq=False)
+class _Job:
+    latents: Tensor
+    window: Tensor
+    face: Future[Face] = field(default_factory=Future)
+
+
+class Batcher:
+    """Makes faces, `size` at a time."""
+
+    def __init__(self, generator: Generator, size: int, patience_s: float = 0.004) -> None:
+        """A frame waits up to `patience_s` until its batch is full."""
+        self._generator = generator
+        self._size = size
+        self._patience_s = patience_s
+        self._waiting: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="musetalk", daemon=True)
+        self._thread.start()
+
+    def submit(self, latents: Tensor, window: Tensor) -> Future[Face]:
+        """Ask for the face of latents [8, 32, 32] that says window [50, 384]; cancelling it takes it back."""
+        job = _Job(latents, window)
+        with self._changed:
+            if self._closed:
+                raise EngineFailed("The lip-sync engine is being shut down.")
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.face
+
+    def close(self) -> None:
+        """Let go of what waits, and end the thread."""
+        with self._changed:
+            self._closed = True
+            for job in self._waiting:
+                job.face.cancel()
+            self._waiting.clear()
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                faces = self._faces(batch)
+            except (RuntimeError, ServiceError) as error:
+                for job in batch:
+                    job.face.set_exception(_told(error))
+            else:
+                for job, face in zip(batch, faces, strict=False):
+                    job.face.set_result(face)
+
+    def _next_batch(self) -> list[_Job]:
+        """Return the next jobs; none when it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            full_by = time.monotonic() + self._patience_s
+            self._changed.wait_for(
+                lambda: len(self._waiting) >= self._size or self._closed, max(0.0, full_by - time.monotonic())
+            )
+            batch: list[_Job] = []
+            while self._waiting and len(batch) < self._size:
+                job = self._waiting.popleft()
+                if job.face.set_running_or_notify_cancel():
+                    batch.append(job)
+        return batch if batch or self._closed else self._next_batch()
+
+    def _faces(self, batch: list[_Job]) -> npt.NDArray[np.uint8]:
+        padded = [*batch, *[batch[-1]] * (self._size - len(batch))]
+        generator = self._generator
+        latents = torch.stack([job.latents for job in padded])
+        windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
+        faces: npt.NDArray[np.uint8] = generator.decode(generator.predict(latents, windows)).cpu().numpy()
+        return faces
+
+
+def face_of(future: Future[Face]) -> Face:
+    """Wait for a face; raises what making it failed with."""
+    try:
+        return future.result()
+    except CancelledError as error:
+        raise EngineFailed("The lip-sync engine is being shut down.") from error
+
+
+def _told(error: RuntimeError | ServiceError) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return Unavailable("The GPU has no memory left for this; try again shortly.", retry_after_s=2)
+    return EngineFailed(f"MuseTalk broke: {error}")

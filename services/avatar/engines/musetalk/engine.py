@@ -1,0 +1,104 @@
+"""MuseTalk as a lip-sync engine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+import soxr
+
+from services.avatar.engine import AvatarSource, FrameSize, VideoFrame
+from services.avatar.engines.musetalk.batcher import Batcher, Face, face_of
+from services.avatar.engines.musetalk.blending import blend
+from services.avatar.engines.musetalk.faces import FaceOptions
+from services.avatar.engines.musetalk.gate import speech_weights
+from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
+from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Sound, windows
+from services.avatar.engines.musetalk.track import Still, Track, track_of
+from services.avatar.engines.musetalk.weights import Networks, Version
+from services.contract.speech import AudioChunk
+from services.contract.video import Timeline
+
+
+class MuseTalkEngine:
+    """Generates the lower half of every frame's face with MuseTalk."""
+
+    name = "musetalk"
+    revision = "1"
+    uses_phoneme_marks = False
+
+    def __init__(
+        self, networks: Networks, options: FaceOptions, *, batch: int = 8, version: Version = "v15", gated: bool = True
+    ) -> None:
+        """`gated`: the networks rest where nothing is said."""
+        self._generator = FaceGenerator(networks.unet, networks.vae)
+        self._ears = Ears(networks.whisper)
+        self._options = options
+        self._v1 = version == "v1"
+        self._gated = gated
+        self._ahead = 2 * batch
+        self._batcher = Batcher(self._generator, batch)
+
+    def prepare(self, source: AvatarSource, size: FrameSize) -> Track:
+        """Return the track of `source`; raises `UnsuitableFace` when its face is too small in such a frame."""
+        return track_of(source, size, self._generator, self._options, v1=self._v1)
+
+    def render(
+        self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction
+    ) -> Generator[VideoFrame, None, None]:
+        """Yield the frames that hold `speech`; as many as two batches are made ahead of the reader."""
+        frames = Timeline(fps).frames_to_hold(first_frame, speech.samples)
+        sound = _at_16_khz(speech)
+        heard = windows(self._ears.tokens(sound), frames, fps).to(self._generator.device)
+        weights = speech_weights(sound, frames, fps) if self._gated else np.ones(frames, np.float32)
+
+        def ask(frame: int, weight: float) -> _Asked:
+            still = track.at(first_frame + frame, fps)
+            face = self._batcher.submit(still.latents, heard[frame]) if weight > 0 else None
+            return _Asked(still, weight, face)
+
+        to_ask = (ask(frame, weight) for frame, weight in enumerate(weights.tolist()))
+        asked = deque(islice(to_ask, self._ahead))
+        try:
+            while asked:
+                yield asked.popleft().shown()
+                asked.extend(islice(to_ask, 1))
+        finally:
+            for one in asked:
+                one.cancel()
+
+    def close(self) -> None:
+        """End the thread that owns the device."""
+        self._batcher.close()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A frame whose face is being made; `face` is None where the avatar's own is shown."""
+
+    still: Still
+    weight: float
+    face: Future[Face] | None
+
+    def shown(self) -> VideoFrame:
+        """Return the frame, once its face is there."""
+        frame: VideoFrame = self.still.picture.copy()
+        if self.face is not None:
+            blend(frame, face_of(self.face), self.still.patch, self.weight)
+        return frame
+
+    def cancel(self) -> None:
+        """Say that nobody wants it any more."""
+        if self.face is not None:
+            self.face.cancel()
+
+
+def _at_16_khz(speech: AudioChunk) -> Sound:
+    samples = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / np.float32(32768)
+    resampled: Sound = soxr.resample(samples, speech.sample_rate_hz, SAMPLE_RATE_HZ)
+    return resampled

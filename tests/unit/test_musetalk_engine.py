@@ -1,0 +1,218 @@
+"""The MuseTalk engine over real loaders and tiny weights."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from services.avatar.artwork import read_avatar
+from services.avatar.engine import AvatarSource, FrameSize, Image
+from services.avatar.engines.musetalk.engine import MuseTalkEngine
+from services.avatar.engines.musetalk.faces import FaceOptions
+from services.avatar.engines.musetalk.generation import Generator
+from services.avatar.engines.musetalk.making import make_musetalk
+from services.avatar.engines.musetalk.track import Still, Track
+from services.avatar.engines.musetalk.weights import load_networks
+from services.avatar.settings import AvatarSettings
+from services.contract.errors import EngineFailed, ServiceError, Unavailable, UnsuitableFace
+from services.contract.speech import AudioChunk
+from tests.checkpoints.musetalk import build_musetalk
+
+SIZE = FrameSize(256, 256)
+FPS = Fraction(25)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_musetalk(tmp_path_factory.mktemp("musetalk"))
+
+
+def settings(folder: Path, **fields: object) -> AvatarSettings:
+    return AvatarSettings.model_validate({"musetalk_dir": folder, "musetalk_batch": 4} | fields)
+
+
+@pytest.fixture(scope="module")
+def engine(weights: Path) -> Iterator[MuseTalkEngine]:
+    engine = make_musetalk(settings(weights))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def maya() -> AvatarSource:
+    return read_avatar(Path(__file__).parents[2] / "avatars" / "maya").source
+
+
+@pytest.fixture(scope="module")
+def track(engine: MuseTalkEngine, maya: AvatarSource) -> Track:
+    return engine.prepare(maya, SIZE)
+
+
+def voice(seconds: float, silence_s: float = 0.0) -> AudioChunk:
+    at = np.arange(round(48_000 * seconds)) / 48_000
+    sound = 8000 * np.sin(2 * np.pi * 150 * at) * (1 + np.sin(2 * np.pi * 4 * at))
+    silent = np.zeros(round(48_000 * silence_s))
+    return AudioChunk(np.concatenate([sound, silent]).astype("<i2").tobytes(), 48_000)
+
+
+def rendered(engine: MuseTalkEngine, track: Track, speech: AudioChunk, first_frame: int = 0) -> list[Image]:
+    return [frame.copy() for frame in engine.render(track, speech, first_frame, FPS)]
+
+
+def test_the_lower_face_changes_and_nothing_else(engine: MuseTalkEngine, track: Track) -> None:
+    frames = rendered(engine, track, voice(0.4))
+    assert len(frames) == 10
+    still = track.stills[0]
+    left, top, right, bottom = still.patch.face_box
+    changed = np.argwhere((np.stack(frames) != still.picture).any((0, 3)))
+    assert (top + bottom) // 2 - 15 <= changed.min(0)[0]
+    assert changed.max(0)[0] < bottom
+    assert left <= changed.min(0)[1]
+    assert changed.max(0)[1] < right
+    assert (frames[4] != frames[5]).any()
+
+
+def test_a_segment_is_the_same_again_and_beside_others(engine: MuseTalkEngine, track: Track) -> None:
+    alone = rendered(engine, track, voice(0.4))
+    together: dict[int, list[Image]] = {}
+
+    def render(at: int) -> None:
+        together[at] = rendered(engine, track, voice(0.4 + 0.1 * at))
+
+    threads = [threading.Thread(target=render, args=(at,)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(together[at]) for at in range(4)] == [10, 13, 15, 18]
+    differences = np.abs(np.stack(together[0]).astype(int) - np.stack(alone))
+    assert differences.max() <= 1  # batches of other frames round a little differently
+
+
+def test_silence_shows_the_avatars_own_face(engine: MuseTalkEngine, track: Track) -> None:
+    frames = rendered(engine, track, voice(0.4, silence_s=1.0))
+    picture = track.stills[0].picture
+    assert all((frame == picture).all() for frame in frames[-15:])
+    assert (frames[5] != picture).any()
+
+
+def test_without_the_gate_every_frame_is_generated(weights: Path, maya: AvatarSource) -> None:
+    engine = make_musetalk(settings(weights, silence_gate=False))
+    try:
+        track = engine.prepare(maya, SIZE)
+        frames = rendered(engine, track, voice(0.0, silence_s=0.2))
+        assert all((frame != track.stills[0].picture).any() for frame in frames)
+    finally:
+        engine.close()
+
+
+def test_leaving_takes_back_what_was_asked(engine: MuseTalkEngine, track: Track) -> None:
+    frames = engine.render(track, voice(20), 0, FPS)
+    next(frames)
+    frames.close()
+    assert len(rendered(engine, track, voice(0.2))) == 5
+
+
+def test_motion_goes_forward_and_back() -> None:
+    stills = [Still(np.full((2, 2, 3), at, np.uint8), None, torch.zeros(0)) for at in range(4)]  # type: ignore[arg-type]
+    seen = [int(Track(stills).at(frame, FPS).picture[0, 0, 0]) for frame in range(9)]
+    assert seen == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert [int(Track(stills).at(frame, Fraction(50)).picture[0, 0, 0]) for frame in range(5)] == [0, 0, 1, 1, 2]
+
+
+def test_a_face_that_is_too_small_is_told(engine: MuseTalkEngine, maya: AvatarSource) -> None:
+    with pytest.raises(UnsuitableFace, match="pixels"):
+        engine.prepare(maya, FrameSize(32, 32))
+
+
+def test_a_full_gpu_fails_that_request_only(
+    engine: MuseTalkEngine, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Generator, "predict", predict)
+    with pytest.raises(Unavailable) as failure:
+        rendered(engine, track, voice(0.2))
+    assert failure.value.retry_after_s
+    monkeypatch.setattr(Generator, "predict", lambda *_: (_ for _ in ()).throw(RuntimeError("odd")))
+    with pytest.raises(EngineFailed, match="odd"):
+        rendered(engine, track, voice(0.2))
+    monkeypatch.undo()
+    assert len(rendered(engine, track, voice(0.2))) == 5
+
+
+def test_safetensors_are_taken_where_they_lie(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    unet = folder / "musetalkV15" / "unet.pth"
+    state = torch.load(unet, weights_only=True)
+    save_file(state, unet.with_suffix(".safetensors"))
+    unet.unlink()
+    loaded = load_networks(folder).unet.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+UNET, VAE, EARS = "musetalkV15/unet.pth", "sd-vae/diffusion_pytorch_model.bin", "whisper/pytorch_model.bin"
+
+
+@pytest.mark.parametrize("path", [UNET, "musetalkV15/musetalk.json", VAE, "sd-vae/config.json", EARS])
+@pytest.mark.parametrize("harm", ["missing", "truncated", "of another kind"])
+def test_wrong_files_are_told_by_name(weights: Path, tmp_path: Path, path: str, harm: str) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    place = folder / path
+    if harm == "missing":
+        place.unlink()
+    elif harm == "truncated":
+        place.write_bytes(place.read_bytes()[: place.stat().st_size // 2])
+    else:
+        place.write_bytes(b"<html>404</html>" * 100)
+    with pytest.raises(Unavailable, match=path.split("/")[0]):
+        load_networks(folder)
+
+
+def test_weights_of_other_sizes_are_told(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    config = folder / "musetalkV15" / "musetalk.json"
+    config.write_text(config.read_text().replace('"out_channels": 4', '"out_channels": 8'))
+    with pytest.raises(ServiceError, match="musetalkV15"):
+        load_networks(folder)
+
+
+def test_pickled_code_is_not_run(weights: Path, tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "harmed",)  # type: ignore[return-value]
+
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    torch.save({"conv_in.weight": Harm()}, folder / UNET)
+    with pytest.raises(Unavailable):
+        load_networks(folder)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_options_change_box_and_mask(weights: Path, maya: AvatarSource) -> None:
+    def patch(**fields: object) -> tuple[tuple[int, ...], int]:
+        engine = make_musetalk(settings(weights, **fields))
+        try:
+            still = engine.prepare(maya, SIZE).stills[0]
+            return still.patch.face_box, int(still.patch.mask.astype(int).sum())
+        finally:
+            engine.close()
+
+    box, seen = patch()
+    assert patch(extra_margin=0)[0][3] == box[3] - 10
+    assert patch(parsing_mode="raw") != (box, seen)
+    assert patch(left_cheek_width=20, right_cheek_width=20)[1] < seen
+    assert FaceOptions() == FaceOptions(left_cheek=90)
