@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from services.avatar.engines.musetalk.recipe import write_weights
 
-_UNET = {
+UNET: dict[str, Any] = {
     "_class_name": "UNet2DConditionModel",
     "attention_head_dim": 2,
     "block_out_channels": [16, 16, 32, 32],
@@ -17,7 +18,7 @@ _UNET = {
     "out_channels": 4,
     "sample_size": 64,
 }
-_VAE = {
+VAE: dict[str, Any] = {
     "block_out_channels": [8, 8, 16, 16],
     "down_block_types": ["DownEncoderBlock2D"] * 4,
     "up_block_types": ["UpDecoderBlock2D"] * 4,
@@ -26,7 +27,7 @@ _VAE = {
     "norm_num_groups": 4,
     "sample_size": 256,
 }
-_WHISPER = {
+WHISPER: dict[str, Any] = {
     "d_model": 384,
     "encoder_layers": 4,
     "decoder_layers": 1,
@@ -46,4 +47,4 @@ _WHISPER = {
 
 def build_musetalk(folder: Path, seed: int = 5) -> Path:
     """Write them below `folder` and return it."""
-    return write_weights(folder, unet=_UNET, vae=_VAE, whisper=_WHISPER, seed=seed)
+    return write_weights(folder, unet=UNET, vae=VAE, whisper=WHISPER, seed=seed)

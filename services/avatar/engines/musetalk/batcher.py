@@ -97,7 +97,7 @@ class Batcher:
         generator = self._generator
         latents = torch.stack([job.latents for job in padded])
         windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
-        faces: npt.NDArray[np.uint8] = generator.decode(generator.predict(latents, windows)).cpu().numpy()
+        faces: npt.NDArray[np.uint8] = generator.faces(latents, windows).cpu().numpy()
         return faces
 
 

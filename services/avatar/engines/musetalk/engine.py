@@ -11,12 +11,14 @@ from itertools import islice
 
 import numpy as np
 import soxr
+import torch
 
 from services.avatar.engine import AvatarSource, FrameSize, VideoFrame
 from services.avatar.engines.musetalk.batcher import Batcher, Face, face_of
 from services.avatar.engines.musetalk.blending import blend
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.gate import speech_weights
+from services.avatar.engines.musetalk.generation import LATENT_SIDE
 from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
 from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Sound, windows
 from services.avatar.engines.musetalk.track import Still, Track, track_of
@@ -33,16 +35,24 @@ class MuseTalkEngine:
     uses_phoneme_marks = False
 
     def __init__(
-        self, networks: Networks, options: FaceOptions, *, batch: int = 8, version: Version = "v15", gated: bool = True
+        self,
+        networks: Networks,
+        options: FaceOptions,
+        *,
+        batch: int = 8,
+        version: Version = "v15",
+        gated: bool = True,
+        compiled: bool = False,
     ) -> None:
-        """`gated`: the networks rest where nothing is said."""
-        self._generator = FaceGenerator(networks.unet, networks.vae)
+        """`gated`: the networks rest where nothing is said. `compiled`: they are compiled, which takes a minute."""
+        self._generator = FaceGenerator(networks.unet, networks.vae, networks.tiny_decoder, compiled=compiled)
         self._ears = Ears(networks.whisper)
         self._options = options
         self._v1 = version == "v1"
         self._gated = gated
         self._ahead = 2 * batch
         self._batcher = Batcher(self._generator, batch)
+        self._warm_up()
 
     def prepare(self, source: AvatarSource, size: FrameSize) -> Track:
         """Return the track of `source`; raises `UnsuitableFace` when its face is too small in such a frame."""
@@ -71,6 +81,13 @@ class MuseTalkEngine:
         finally:
             for one in asked:
                 one.cancel()
+
+    def _warm_up(self) -> None:
+        """Do what would make the first request slow."""
+        device, dtype = self._generator.device, self._generator.dtype
+        latents = torch.zeros(8, LATENT_SIDE, LATENT_SIDE, device=device, dtype=dtype)
+        heard = windows(self._ears.tokens(np.zeros(SAMPLE_RATE_HZ, np.float32)), 1, Fraction(25)).to(device)
+        face_of(self._batcher.submit(latents, heard[0]))
 
     def close(self) -> None:
         """End the thread that owns the device."""

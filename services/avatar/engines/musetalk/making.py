@@ -17,7 +17,8 @@ def make_musetalk(settings: AvatarSettings) -> MuseTalkEngine:
     if on_gpu and not torch.cuda.is_available():
         raise Unavailable(f"AVATAR_DEVICE is {settings.device}, but torch finds no GPU here; set AVATAR_DEVICE=cpu.")
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if on_gpu else "float32"
-    networks = load_networks(settings.musetalk_dir or settings.models_dir / "musetalk", settings.musetalk_version)
+    folder = settings.musetalk_dir or settings.models_dir / "musetalk"
+    networks = load_networks(folder, settings.musetalk_version, tiny_decoder=settings.musetalk_decoder == "taesd")
     return MuseTalkEngine(
         networks.placed(settings.device, getattr(torch, dtype)),
         FaceOptions(
@@ -30,4 +31,5 @@ def make_musetalk(settings: AvatarSettings) -> MuseTalkEngine:
         batch=settings.musetalk_batch,
         version=settings.musetalk_version,
         gated=settings.silence_gate,
+        compiled=settings.musetalk_compile,
     )

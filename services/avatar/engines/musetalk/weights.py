@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -58,6 +58,8 @@ class Networks:
     """`AutoencoderKL`: images [n, 3, 256, 256] in -1..1 to latents [n, 4, 32, 32], and back."""
     whisper: Any
     """Whisper's encoder: log-mel [1, 80, 3000] to five hidden states [1, 1500, 384]."""
+    tiny_decoder: Any = None
+    """`AutoencoderTiny`, where it is to decode in the image model's place."""
 
     def placed(self, device: str, dtype: torch.dtype) -> Networks:
         """Move them there; the ears stay in fp32, because they are small and wide ranges go through them."""
@@ -67,17 +69,21 @@ class Networks:
             self.unet.to(device, dtype, memory_format=layout),
             self.vae.to(device, dtype, memory_format=layout),
             self.whisper.to(device, torch.float32),
+            self.tiny_decoder and self.tiny_decoder.to(device, dtype, memory_format=layout),
         )
 
 
-def load_networks(folder: Path, version: Version = "v15") -> Networks:
+def load_networks(folder: Path, version: Version = "v15", *, tiny_decoder: bool = False) -> Networks:
     """Return the networks below `folder`, on the CPU; raises `Unavailable` with the file that is missing or wrong."""
     logging.getLogger("diffusers").setLevel(logging.ERROR)  # it warns of casts that concern other models
     disable_progress_bar()
     unet = _read("the generator", folder / _UNET_FILES[version][1], lambda: _load_unet(folder, version))
-    vae = _read("the image model", folder / "sd-vae", lambda: _load_vae(folder / "sd-vae"))
+    vae = _read("the image model", folder / "sd-vae", lambda: _load_from(AutoencoderKL, folder / "sd-vae"))
     whisper = _read("the ears", folder / "whisper", lambda: _load_whisper(folder / "whisper"))
-    return Networks(unet.eval(), vae.eval(), whisper.eval())
+    tiny = None
+    if tiny_decoder:
+        tiny = _read("the tiny decoder", folder / "taesd", lambda: _load_from(AutoencoderTiny, folder / "taesd")).eval()
+    return Networks(unet.eval(), vae.eval(), whisper.eval(), tiny)
 
 
 def _read(what: str, place: Path, load: Callable[[], Loaded]) -> Loaded:
@@ -106,12 +112,12 @@ def _load_unet(folder: Path, version: Version) -> Any:
     return unet
 
 
-def _load_vae(folder: Path) -> Any:
+def _load_from(kind: Any, folder: Path) -> Any:
     # Its own loader knows the older names of the published file's attention weights.
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(2, "missing", str(folder / "config.json"))
     safe = (folder / "diffusion_pytorch_model.safetensors").is_file()
-    return AutoencoderKL.from_pretrained(str(folder), use_safetensors=safe, local_files_only=True)
+    return kind.from_pretrained(str(folder), use_safetensors=safe, local_files_only=True)
 
 
 def _load_whisper(folder: Path) -> Any:
