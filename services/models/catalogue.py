@@ -86,6 +86,16 @@ MODELS: Mapping[str, Model] = {
             only=("config.json", "diffusion_pytorch_model.safetensors"),
         ),
         Model(
+            "musetalk-taesd",
+            "musetalk/taesd",
+            "a small decoder for the musetalk engine (AVATAR_MUSETALK_DECODER=taesd)",
+            "MIT",
+            0.01,
+            0,
+            "madebyollin/taesd",
+            only=("config.json", "diffusion_pytorch_model.safetensors"),
+        ),
+        Model(
             "musetalk-whisper",
             "musetalk/whisper",
             "the ears of the musetalk engine",

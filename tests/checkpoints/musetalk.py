@@ -45,6 +45,14 @@ WHISPER: dict[str, Any] = {
 }
 
 
+TAESD: dict[str, Any] = {
+    "encoder_block_out_channels": [8, 8, 8, 8],
+    "decoder_block_out_channels": [8, 8, 8, 8],
+    "num_encoder_blocks": [1, 1, 1, 1],
+    "num_decoder_blocks": [1, 1, 1, 1],
+}
+
+
 def build_musetalk(folder: Path, seed: int = 5) -> Path:
     """Write them below `folder` and return it."""
-    return write_weights(folder, unet=UNET, vae=VAE, whisper=WHISPER, seed=seed)
+    return write_weights(folder, unet=UNET, vae=VAE, whisper=WHISPER, taesd=TAESD, seed=seed)

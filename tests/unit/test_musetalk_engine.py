@@ -202,6 +202,17 @@ def test_pickled_code_is_not_run(weights: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "harmed").exists()
 
 
+def test_the_tiny_decoder_takes_the_place_of_the_large_one(weights: Path, track: Track) -> None:
+    large, small = (make_musetalk(settings(weights, musetalk_decoder=name)) for name in ("sd-vae", "taesd"))
+    try:
+        ours, theirs = rendered(large, track, voice(0.2)), rendered(small, track, voice(0.2))
+        assert len(ours) == len(theirs) == 5
+        assert (ours[2] != theirs[2]).any()
+    finally:
+        large.close()
+        small.close()
+
+
 def test_options_change_box_and_mask(weights: Path, maya: AvatarSource) -> None:
     def patch(**fields: object) -> tuple[tuple[int, ...], int]:
         engine = make_musetalk(settings(weights, **fields))

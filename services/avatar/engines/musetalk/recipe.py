@@ -10,12 +10,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch import nn
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 
-def write_weights(folder: Path, *, unet: Mapping[str, Any], vae: Mapping[str, Any], whisper: Any, seed: int) -> Path:
+def write_weights(
+    folder: Path,
+    *,
+    unet: Mapping[str, Any],
+    vae: Mapping[str, Any],
+    whisper: Mapping[str, Any],
+    seed: int,
+    taesd: Mapping[str, Any] | None = None,
+) -> Path:
     """Write networks of these configurations below `folder` in the published layout, and return it."""
     (folder / "musetalkV15").mkdir(parents=True, exist_ok=True)
     fields = {name: value for name, value in unet.items() if not name.startswith("_")}
@@ -27,6 +35,8 @@ def write_weights(folder: Path, *, unet: Mapping[str, Any], vae: Mapping[str, An
     ears.config.save_pretrained(folder / "whisper")
     torch.save(ears.state_dict(), folder / "whisper" / "pytorch_model.bin")
     WhisperFeatureExtractor().save_pretrained(folder / "whisper")
+    if taesd is not None:
+        filled(AutoencoderTiny(**taesd), seed + 3).save_pretrained(folder / "taesd")
     return folder
 
 
