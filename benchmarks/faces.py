@@ -34,7 +34,7 @@ from services.avatar.engine import FrameSize
 from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.generation import LATENT_SIDE, Generator
-from services.avatar.engines.musetalk.hearing import Ears, windows, with_places
+from services.avatar.engines.musetalk.hearing import Ears, Hearing, with_places
 from services.avatar.engines.musetalk.track import Track
 from services.avatar.engines.musetalk.weights import Networks
 from services.avatar.mux import mux_segment
@@ -220,7 +220,7 @@ def upstream(networks: Networks, plan: Plan, track: Track, said: AudioChunk) -> 
     generator, still = Generator(networks.unet, networks.vae), track.stills[0]
     sound = np.frombuffer(said.pcm, "<i2")[::3].astype(np.float32) / 32768
     frames = round(said.duration_s * FPS)
-    heard = windows(Ears(networks.whisper).tokens(sound), frames, FPS).to(plan.device)
+    heard = Hearing(Ears(networks.whisper), sound, FPS).windows(range(frames))
     left, top, right, bottom = still.patch.face_box
     mask = Pillow.fromarray(still.patch.mask)
     faces: list[np.ndarray[Any, Any]] = []

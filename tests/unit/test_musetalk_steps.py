@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from services.avatar.engines.musetalk.blending import blend, crop_box_of, patch_of
-from services.avatar.engines.musetalk.hearing import TOKENS_PER_FRAME, windows
+from services.avatar.engines.musetalk.hearing import TOKENS_PER_FRAME, Hearing, Sound
 from services.avatar.engines.musetalk.parity import compare, main
 
 VECTORS = Path(__file__).parents[1] / "data" / "musetalk_short.npz"
@@ -33,22 +33,44 @@ def test_a_difference_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main([]) == 1
 
 
+class CountingEars:
+    """Hears the number of each token, which is what the sound says; remembers how often it listened."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.listened = 0
+
+    def tokens(self, sound: Sound) -> torch.Tensor:
+        self.listened += 1
+        numbers = torch.zeros(1500)
+        heard = torch.from_numpy(sound[::320].copy())
+        numbers[: len(heard)] = heard
+        return numbers[:, None, None].expand(-1, 5, 384)
+
+
+def counting(seconds: float, fps: Fraction) -> tuple[Hearing, CountingEars]:
+    ears = CountingEars()
+    sound = (np.arange(round(seconds * 16_000)) // 320).astype(np.float32)
+    return Hearing(ears, sound, fps), ears  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("fps", [Fraction(24), Fraction(25), Fraction(30_000, 1001), Fraction(60)])
 def test_windows_follow_the_sound_at_any_rate_without_drift(fps: Fraction) -> None:
-    seconds = 600
-    tokens = torch.arange(seconds * 50, dtype=torch.float32)[:, None, None].expand(-1, 5, 384)
-    frames = int(seconds * fps)
-    last = windows(tokens, 1, fps, frames - 1)
+    seconds = 100
+    hearing, ears = counting(seconds, fps)
     per_frame = -(-50 // fps)
-    heard = last[0].reshape(TOKENS_PER_FRAME, 5, 384)[:, 0, 0]
-    start = int((frames - 1) * 50 / fps) - 2 * per_frame
-    expected = [float(start + at) if start + at < seconds * 50 else 0.0 for at in range(TOKENS_PER_FRAME)]
-    assert heard.tolist() == expected
-    assert torch.equal(windows(tokens, frames, fps)[-1], last[0])
+    for frame in range(int(seconds * fps)):
+        heard = hearing.window(frame).reshape(TOKENS_PER_FRAME, 5, 384)[:, 0, 0]
+        start = int(frame * 50 / fps) - 2 * per_frame
+        tokens = range(start, start + TOKENS_PER_FRAME)
+        assert heard.tolist() == [float(at) if 0 <= at < seconds * 50 else 0.0 for at in tokens]
+    assert ears.listened == 4  # each 30 s once
 
 
 def test_no_sound_is_heard_as_silence() -> None:
-    assert not windows(torch.zeros(0, 5, 384), 3, Fraction(25)).any()
+    hearing, _ = counting(0, Fraction(25))
+    assert not hearing.windows(range(3)).any()
 
 
 def test_only_the_lower_half_of_the_box_is_touched() -> None:

@@ -20,7 +20,7 @@ from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.gate import speech_weights
 from services.avatar.engines.musetalk.generation import LATENT_SIDE
 from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
-from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Sound, windows
+from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Hearing, Sound
 from services.avatar.engines.musetalk.track import Still, Track, track_of
 from services.avatar.engines.musetalk.weights import Networks, Version
 from services.contract.speech import AudioChunk
@@ -64,12 +64,12 @@ class MuseTalkEngine:
         """Yield the frames that hold `speech`; as many as two batches are made ahead of the reader."""
         frames = Timeline(fps).frames_to_hold(first_frame, speech.samples)
         sound = _at_16_khz(speech)
-        heard = windows(self._ears.tokens(sound), frames, fps).to(self._generator.device)
+        hearing = Hearing(self._ears, sound, fps)
         weights = speech_weights(sound, frames, fps) if self._gated else np.ones(frames, np.float32)
 
         def ask(frame: int, weight: float) -> _Asked:
             still = track.at(first_frame + frame, fps)
-            face = self._batcher.submit(still.latents, heard[frame]) if weight > 0 else None
+            face = self._batcher.submit(still.latents, hearing.window(frame)) if weight > 0 else None
             return _Asked(still, weight, face)
 
         to_ask = (ask(frame, weight) for frame, weight in enumerate(weights.tolist()))
@@ -86,8 +86,8 @@ class MuseTalkEngine:
         """Do what would make the first request slow."""
         device, dtype = self._generator.device, self._generator.dtype
         latents = torch.zeros(8, LATENT_SIDE, LATENT_SIDE, device=device, dtype=dtype)
-        heard = windows(self._ears.tokens(np.zeros(SAMPLE_RATE_HZ, np.float32)), 1, Fraction(25)).to(device)
-        face_of(self._batcher.submit(latents, heard[0]))
+        hearing = Hearing(self._ears, np.zeros(SAMPLE_RATE_HZ, np.float32), Fraction(25))
+        face_of(self._batcher.submit(latents, hearing.window(0)))
 
     def close(self) -> None:
         """End the thread that owns the device."""

@@ -1,14 +1,16 @@
 """What the networks hear: for every frame the Whisper features around it.
 
 sound [samples] at 16 kHz
--> tokens [tokens, 5, 384], 50 a second     (`Ears.tokens`)
--> windows [frames, 50, 384]                (`windows`: ten tokens of five layers a frame)
--> the same with places                     (`with_places`)
+-> tokens [1500, 5, 384] for every 30 s, 50 a second     (`Ears.tokens`)
+-> windows [frames, 50, 384]                             (`Hearing`: ten tokens of five layers a frame)
+-> the same with places                                  (`with_places`)
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -27,8 +29,9 @@ LAYERS = 5
 FEATURES = 384
 
 _SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
-_LEFT_PADDING, _RIGHT_PADDING = 2, 6
-"""Silent tokens before and after, in frames' worth of tokens."""
+_SEGMENT_TOKENS = 30 * TOKENS_PER_S
+_SEGMENTS_HELD = 2
+_FRAMES_BEFORE = 2
 
 Sound = npt.NDArray[np.float32]
 """[samples] at 16 kHz, -1..1."""
@@ -39,34 +42,54 @@ class Ears:
 
     def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
+        self.device: torch.device = encoder.device
         self._mel = WhisperFeatureExtractor()
 
     @torch.inference_mode()
     def tokens(self, sound: Sound) -> Tensor:
-        """Return all hidden states of the sound, [tokens, 5, 384]: heard in segments of 30 s, one after the other."""
-        segments = [sound[at : at + _SEGMENT_SAMPLES] for at in range(0, max(len(sound), 1), _SEGMENT_SAMPLES)]
-        heard = torch.cat([self._segment(segment) for segment in segments])
-        return heard[: len(sound) * TOKENS_PER_S // SAMPLE_RATE_HZ]
-
-    def _segment(self, sound: Sound) -> Tensor:
-        """Return [1500, 5, 384]; what is missing of 30 s is silence."""
+        """Return all hidden states of up to 30 s of sound, [1500, 5, 384]; what is missing of 30 s is silence."""
         mel = self._mel(sound, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
         states = self._encoder(mel.to(self._encoder.device), output_hidden_states=True).hidden_states
         return torch.stack(states, 2)[0]
 
 
-def windows(tokens: Tensor, frames: int, fps: Fraction, first_frame: int = 0) -> Tensor:
-    """Return what each of `frames` frames hears, [frames, 50, 384], of `tokens` [tokens, 5, 384].
+class Hearing:
+    """A piece of sound, heard as its frames are asked for: of ten minutes no more is held than of one.
 
-    Frame i takes ten tokens from floor(50 i / fps) on, in exact arithmetic, so that no rate drifts.
+    It is heard in segments of 30 s, one after the other; before and after it there is silence.
     """
-    per_frame = math.ceil(TOKENS_PER_S / fps)
-    left = tokens.new_zeros(_LEFT_PADDING * per_frame, LAYERS, tokens.shape[-1])
-    right = tokens.new_zeros(_RIGHT_PADDING * per_frame + TOKENS_PER_FRAME, LAYERS, tokens.shape[-1])
-    padded = torch.cat([left, tokens, right])
-    starts = [math.floor(frame * TOKENS_PER_S / fps) for frame in range(first_frame, first_frame + frames)]
-    chosen = torch.stack([padded[start : start + TOKENS_PER_FRAME] for start in starts])
-    return chosen.flatten(1, 2)
+
+    def __init__(self, ears: Ears, sound: Sound, fps: Fraction) -> None:
+        self._ears, self._sound, self._fps = ears, sound, fps
+        self._tokens = len(sound) * TOKENS_PER_S // SAMPLE_RATE_HZ
+        self._segment = functools.lru_cache(_SEGMENTS_HELD)(self._heard)
+
+    def window(self, frame: int) -> Tensor:
+        """Return what frame `frame` hears, [50, 384].
+
+        It takes ten tokens around floor(50 i / fps), in exact arithmetic, so that no rate drifts.
+        """
+        start = math.floor(frame * TOKENS_PER_S / self._fps) - _FRAMES_BEFORE * math.ceil(TOKENS_PER_S / self._fps)
+        return torch.cat(list(self._between(start, start + TOKENS_PER_FRAME))).flatten(0, 1)
+
+    def windows(self, frames: Iterable[int]) -> Tensor:
+        """Return the windows of several frames, [frames, 50, 384]."""
+        return torch.stack([self.window(frame) for frame in frames])
+
+    def _between(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Yield the tokens from `start` to `stop`, in pieces [tokens, 5, 384]."""
+        if start < 0 or start >= self._tokens:
+            end = min(stop, 0) if start < 0 else stop
+            yield torch.zeros(end - start, LAYERS, FEATURES, device=self._ears.device)
+        else:
+            number, offset = divmod(start, _SEGMENT_TOKENS)
+            end = min(stop, self._tokens, (number + 1) * _SEGMENT_TOKENS)
+            yield self._segment(number)[offset : offset + end - start]
+        if end < stop:
+            yield from self._between(end, stop)
+
+    def _heard(self, number: int) -> Tensor:
+        return self._ears.tokens(self._sound[number * _SEGMENT_SAMPLES : (number + 1) * _SEGMENT_SAMPLES])
 
 
 def places(length: int, features: int = FEATURES) -> Tensor:

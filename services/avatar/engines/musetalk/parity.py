@@ -23,7 +23,7 @@ from rich.table import Table
 
 from services.avatar.engines.musetalk.blending import blend, patch_of
 from services.avatar.engines.musetalk.generation import Generator
-from services.avatar.engines.musetalk.hearing import Ears, Sound, windows, with_places
+from services.avatar.engines.musetalk.hearing import Ears, Hearing, Sound, with_places
 from services.avatar.engines.musetalk.recipe import write_weights
 from services.avatar.engines.musetalk.weights import load_networks
 
@@ -85,8 +85,7 @@ def compare(path: Path) -> list[Step]:
 
 def _heard(ears: Ears, wav: npt.NDArray[np.int16], meta: Mapping[str, Any]) -> torch.Tensor:
     sound: Sound = wav.astype(np.float32) / np.float32(32768)
-    tokens = ears.tokens(sound)
-    return windows(tokens, meta["frames_total"], Fraction(str(meta["fps"])))
+    return Hearing(ears, sound, Fraction(str(meta["fps"]))).windows(range(meta["frames_total"]))
 
 
 def _hearing(heard: torch.Tensor, vectors: Vectors, meta: Mapping[str, Any]) -> Iterator[Step]:
