@@ -14,6 +14,7 @@ from services.avatar.engine import LipSyncEngine
 from services.avatar.face.finder import MeshFaceFinder
 from services.avatar.library import AvatarLibrary
 from services.avatar.lipsync import LipSync
+from services.avatar.preparing import Preparing
 from services.avatar.routes import avatar_router, lipsync_router
 from services.avatar.settings import AvatarSettings
 from services.avatar.warming import warm_up
@@ -51,7 +52,10 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         settings,
         lifespan=lifespan,
         ready=lip_sync.check,
-        routers=[lipsync_router(settings, lip_sync, library), avatar_router(settings, library)],
+        routers=[
+            lipsync_router(settings, lip_sync, library),
+            avatar_router(settings, library, Preparing(library, lip_sync)),
+        ],
     )
     app.state.lip_sync = lip_sync
     return app

@@ -4,6 +4,8 @@ avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
              portrait.png      the person; transparent where a background of its own shows
              background.jpg    optional, as high, and as wide as the widest film should be
              closed_eyes.png   optional, same size: transparent but for the closed lids
+             source.mp4        optional, the person moving; the portrait is one of its frames
+             motion.npy        with it, the face mesh of its frames: `FaceMotion`
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,14 +26,17 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.avatar.engine import AvatarSource, Image
+from services.avatar.clips import read_frames
+from services.avatar.engine import AvatarSource, FaceMotion, Image, Motion
 from services.contract.errors import NameTaken, Unavailable
 from services.contract.video import AvatarInfo
 
-LANDMARKS = 478
+LANDMARKS, MESH_POINTS = 478, 468
+_PIECE_BYTES = 1024**2
 
 AVATAR_FILE = "avatar.json"
 PORTRAIT, BACKGROUND, CLOSED_EYES = "portrait.png", "background.jpg", "closed_eyes.png"
+CLIP, MOTION = "source.mp4", "motion.npy"
 
 Point = tuple[float, float, float]
 Matte = npt.NDArray[np.uint8]
@@ -46,6 +52,7 @@ class AvatarFile(BaseModel):
     license: str = Field(description="SPDX identifier, or a sentence.")
     voice: Literal["female", "male"] | None = Field(None, description="The kind of voice that suits it.")
     added: bool = Field(False, description="Whether a user added it, and may therefore remove it.")
+    motion_s: float = Field(0.0, ge=0, description="Length of its clip.")
     warnings: tuple[str, ...] = Field((), description="What will look less good than it could.")
     landmarks: Annotated[tuple[Point, ...], Field(min_length=LANDMARKS, max_length=LANDMARKS)]
 
@@ -79,6 +86,7 @@ def info_of(folder: Path, file: AvatarFile) -> AvatarInfo:
         width=width,
         height=height,
         voice=file.voice,
+        motion_s=file.motion_s,
         warnings=list(file.warnings),
     )
 
@@ -93,17 +101,29 @@ def read_avatar(folder: Path) -> Avatar:
         name=folder.name,
         portrait=portrait,
         landmarks=np.array(file.landmarks, np.float32),
-        digest=_digest(folder),
+        digest=digest_of(folder),
         matte=None if background is None else matte,
         background=background,
         closed_eyes=_over(*_read_layer(folder / CLOSED_EYES), portrait) if (folder / CLOSED_EYES).exists() else None,
+        motion=_read_motion(folder) if (folder / CLIP).exists() else None,
     )
     return Avatar(info_of(folder, file), source)
 
 
-def write_avatar(folder: Path, file: AvatarFile, portrait: Image) -> None:
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip as it came, and the face in it."""
+
+    data: bytes
+    landmarks: FaceMotion
+
+
+def write_avatar(folder: Path, file: AvatarFile, portrait: Image, clip: StoredClip | None = None) -> None:
     """Make `folder` hold the avatar, at once and whole. Raises `NameTaken` when there is one already."""
     with _folder_beside(folder) as made:
+        if clip is not None:
+            (made / CLIP).write_bytes(clip.data)
+            np.save(made / MOTION, clip.landmarks)
         (made / AVATAR_FILE).write_text(file.model_dump_json(), "utf-8")
         (made / PORTRAIT).write_bytes(cv2.imencode(".png", portrait)[1].tobytes())
         made.chmod(0o755)
@@ -141,6 +161,17 @@ def _read_layer(path: Path) -> tuple[Image, Matte]:
     return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
 
 
+def _read_motion(folder: Path) -> Motion:
+    """Return the clip of an avatar; its landmarks stay on disk until they are looked at."""
+    try:
+        landmarks = np.load(folder / MOTION, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"The avatar in {folder} is broken: {MOTION} cannot be read; add its clip again.") from error
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (MESH_POINTS, 3):
+        raise Unavailable(f"The avatar in {folder} is broken: {MOTION} holds something else; add its clip again.")
+    return Motion(partial(read_frames, folder / CLIP), landmarks)
+
+
 def _over(above: Image, opacity: Matte, below: Image) -> Image:
     """Lay one picture over another of the same size."""
     if above.shape != below.shape:
@@ -161,10 +192,12 @@ def _middle(background: Image, person: Image) -> Image:
     return np.ascontiguousarray(scaled[:, left : left + width])
 
 
-def _digest(folder: Path) -> str:
-    """Return the SHA-256 of all that is in `folder`."""
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all that is in a folder."""
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        content = file.read_bytes()
-        digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while piece := content.read(_PIECE_BYTES):
+                digest.update(piece)
     return digest.hexdigest()

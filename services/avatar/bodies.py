@@ -7,6 +7,7 @@ from email.message import Message
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
+from services.avatar.clips import is_clip
 from services.avatar.segment import samples_of
 from services.contract.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from services.contract.events import SPEECH_STREAM, decode_speech
@@ -49,8 +50,8 @@ def _read_pcm(header: Message, body: bytes) -> AudioChunk:
     return chunk
 
 
-async def read_picture(request: Request, most_bytes: int) -> bytes:
-    """Return the picture a request carries: the multipart field `picture`, or the whole body.
+async def read_picture(request: Request, most_bytes: int, most_clip_bytes: int) -> bytes:
+    """Return the picture or clip a request carries: the multipart field `picture`, or the whole body.
 
     Raises `TooLarge`, or `InvalidRequest` when there is none.
     """
@@ -59,11 +60,12 @@ async def read_picture(request: Request, most_bytes: int) -> bytes:
             upload = form.get(PICTURE_FIELD)
             if not isinstance(upload, UploadFile):
                 raise InvalidRequest(f"Send the picture in the field {PICTURE_FIELD!r}.", param=PICTURE_FIELD)
-            data = await upload.read(most_bytes + 1)
+            data = await upload.read(max(most_bytes, most_clip_bytes) + 1)
     else:
         data = await request.body()
     if not data:
         raise InvalidRequest("There is no picture in the body.", param=PICTURE_FIELD)
-    if len(data) > most_bytes:
-        raise TooLarge(f"The picture is larger than {most_bytes // 1024**2} MiB; send a smaller one.")
+    what, most = ("clip", most_clip_bytes) if is_clip(data) else ("picture", most_bytes)
+    if len(data) > most:
+        raise TooLarge(f"The {what} is larger than {most // 1024**2} MiB; send a smaller one.")
     return data

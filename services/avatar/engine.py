@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,41 @@ Points 468-472 and 473-477 are the irises (centre, then four points on the rim),
 """
 
 
+FaceMotion = npt.NDArray[np.float32]
+"""[frames, 468, 3], the face mesh of every frame of a clip in pixels of that frame; without irises."""
+
+MOTION_FPS = 25
+"""Frames of an avatar's own motion in a second."""
+
+Stage = Literal["faces", "frames"]
+"""What preparing an avatar is busy with: finding its face, or working on its frames."""
+
+Tell = Callable[[Stage, int, int], None]
+"""Is told how many of how many frames are done; may raise to end the work."""
+
+
+def tell_nobody(stage: Stage, done: int, total: int) -> None:
+    """Is told, and does nothing with it."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A clip of the avatar moving, `MOTION_FPS` frames a second."""
+
+    read: Callable[[], Generator[Image, None, None]]
+    """Starts reading its frames, one after the other."""
+    landmarks: FaceMotion
+
+
 @dataclass(frozen=True)
 class AvatarSource:
     """A person to animate: a front-facing picture, and what is known about it.
 
     `matte` is the person's opacity [height, width], where the background is a plane of its own;
     the portrait is then the person over `background`. `closed_eyes` is the same picture with the
-    lids closed; engines that find none close the lids themselves.
+    lids closed; engines that find none close the lids themselves. `motion` is the clip the portrait
+    was taken from; engines that do not use it animate the portrait. What is made of a source that
+    is not `lasting` may not be kept on disk.
     """
 
     name: str
@@ -41,6 +69,8 @@ class AvatarSource:
     matte: npt.NDArray[np.uint8] | None = None
     background: Image | None = None
     closed_eyes: Image | None = None
+    motion: Motion | None = None
+    lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +88,8 @@ class LipSyncEngine(Protocol):
     revision: str
     uses_phoneme_marks: bool
 
-    def prepare(self, source: AvatarSource, size: FrameSize) -> Any:
-        """Do once per avatar and size what every render would have to do again."""
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> Any:
+        """Do once per avatar and size what every render would have to do again; `tell` how far it is."""
 
     def render(
         self, track: Any, speech: AudioChunk, first_frame: int, fps: Fraction

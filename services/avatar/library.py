@@ -7,33 +7,38 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from services.avatar.artwork import (
     AVATAR_FILE,
     Avatar,
     AvatarFile,
+    StoredClip,
+    digest_of,
     info_of,
     read_avatar,
     read_file,
     stamp_of,
     write_avatar,
 )
-from services.avatar.engine import AvatarSource, Image
-from services.avatar.face.types import Face, FaceFinder
-from services.avatar.images import decode_picture, picture_size
+from services.avatar.clips import ClipLimits, clip_info, is_clip, read_frames
+from services.avatar.engine import MOTION_FPS, AvatarSource, Motion, Tell, tell_nobody
+from services.avatar.face.types import FaceFinder
+from services.avatar.images import picture_size
 from services.avatar.lru import LruCache
 from services.avatar.settings import AvatarSettings
-from services.contract.errors import InvalidRequest, NotFound, ServiceError, Unavailable
+from services.avatar.study import Scholar, Study
+from services.contract.errors import InvalidRequest, NameTaken, NotFound, ServiceError, Unavailable
 from services.contract.video import AvatarInfo
 
 _log = logging.getLogger(__name__)
 
 UPLOAD_PREFIX = "upload-"
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".mp4", ".mov", ".webm"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_FILE_NAME = re.compile(rf"{_NAME.pattern}(\.(png|jpe?g|webp))?", re.IGNORECASE)
+_FILE_NAME = re.compile(rf"{_NAME.pattern}(\.(png|jpe?g|webp|mp4|mov|webm))?", re.IGNORECASE)
 _DIGEST_CHARS = 16
 _NO_LICENCE = "Not stated"
 
@@ -41,14 +46,15 @@ _NO_LICENCE = "Not stated"
 class AvatarLibrary:
     """Finds avatars by name. A name is never a path. Blocking; safe to share between threads.
 
-    The folder holds one folder per avatar, and pictures: those have their landmarks found when they
-    are first used. Uploads live in memory, the ones used last of them.
+    The folder holds one folder per avatar, and pictures and clips: those have their faces found when
+    they are first used. Uploads live in memory, the ones used last of them.
     """
 
     def __init__(self, settings: AvatarSettings, faces: FaceFinder) -> None:
         self._folder = settings.avatar_dir
         self._most_pixels = settings.max_picture_pixels
-        self._faces = faces
+        self._clip_limits = ClipLimits(settings.max_picture_pixels, settings.longest_clip_s)
+        self._scholar = Scholar(faces, self._clip_limits)
         self._kept: LruCache[object, Avatar] = LruCache(settings.sources_kept)
         self._uploads: LruCache[str, Avatar] = LruCache(settings.uploads_kept)
 
@@ -62,11 +68,11 @@ class AvatarLibrary:
                 _log.warning("avatar %s left out: %s", path.name, error)
         return infos
 
-    def find(self, name: str) -> Avatar:
-        """Return the avatar `name`.
+    def find(self, name: str, tell: Tell = tell_nobody) -> Avatar:
+        """Return the avatar `name`; the face of a clip of the folder is followed first, and `tell` told of it.
 
         Raises `NotFound`, `InvalidRequest` when `name` can be no avatar's, `UnsuitableFace` for a
-        picture of the folder that cannot be animated.
+        picture or clip of the folder that cannot be animated.
         """
         if name.startswith(UPLOAD_PREFIX):
             upload = self._uploads.get(name)
@@ -74,22 +80,27 @@ class AvatarLibrary:
                 raise NotFound(f"The upload {name!r} is not remembered; send the picture again.", param="avatar")
             return upload
         path = self._path(name)
-        return self._kept.get_or_make((name, stamp_of(path)), lambda: self._read(path))
+        return self._kept.get_or_make((name, stamp_of(path)), lambda: self._read(path, tell))
 
     def remember(self, data: bytes) -> Avatar:
         """Return an avatar of the uploaded picture, kept in memory only. The same picture has the same name.
 
-        Raises what `decode_picture` and the face finder raise.
+        Raises `InvalidRequest` for a clip, and what `decode_picture` and the face finder raise.
         """
+        if is_clip(data):
+            raise InvalidRequest(
+                "A clip takes long to prepare and is only taken to be kept: add it under a name, then ask for that.",
+                param="picture",
+            )
         digest = hashlib.sha256(data).hexdigest()
         name = f"{UPLOAD_PREFIX}{digest[:_DIGEST_CHARS]}"
-        return self._uploads.get_or_make(name, lambda: self._from_picture(name, "Uploaded picture", data, digest))
+        return self._uploads.get_or_make(name, lambda: self._from_upload(name, data, digest))
 
     def add(self, name: str, data: bytes) -> Avatar:
-        """Keep the uploaded picture as the avatar `name`.
+        """Keep the uploaded picture or clip as the avatar `name`.
 
         Raises `InvalidRequest` for a bad name, `NameTaken`, `Unavailable` when the folder is read-only,
-        and what `decode_picture` and the face finder raise.
+        and what `decode_picture`, `study_clip` and the face finder raise.
         """
         if _NAME.fullmatch(name) is None or name.startswith(UPLOAD_PREFIX):
             raise InvalidRequest(
@@ -97,16 +108,20 @@ class AvatarLibrary:
                 f"not starting with {UPLOAD_PREFIX}.",
                 param="name",
             )
-        picture, face = self._look(data)
+        if (self._folder / name).exists():
+            raise NameTaken(f"There is an avatar {name!r} already; choose another name.")
+        study = self._scholar.study(data, tell_nobody)
         file = AvatarFile(
             title=name,
             license=_NO_LICENCE,
             added=True,
-            warnings=face.warnings,
-            landmarks=tuple(map(tuple, face.landmarks.astype(float).round(2).tolist())),
+            motion_s=study.motion_s,
+            warnings=study.face.warnings,
+            landmarks=tuple(map(tuple, study.face.landmarks.astype(float).round(2).tolist())),
         )
+        clip = None if study.landmarks is None else StoredClip(data, study.landmarks)
         try:
-            write_avatar(self._folder / name, file, picture)
+            write_avatar(self._folder / name, file, study.picture, clip)
         except OSError as error:
             raise Unavailable(f"The avatar folder {self._folder} cannot be written: {error.strerror}.") from error
         return self.find(name)
@@ -137,29 +152,44 @@ class AvatarLibrary:
         seen = self._kept.get((path.name, stamp_of(path)))
         if seen is not None:
             return seen.info
-        width, height = picture_size(path.read_bytes(), self._most_pixels)
-        return AvatarInfo(name=path.name, title=path.stem, license=_NO_LICENCE, width=width, height=height)
+        if is_clip(path):
+            clip = clip_info(path, self._clip_limits)
+            width, height, motion_s = clip.width, clip.height, clip.frames / MOTION_FPS
+        else:
+            (width, height), motion_s = picture_size(path.read_bytes(), self._most_pixels), 0.0
+        return AvatarInfo(
+            name=path.name, title=path.stem, license=_NO_LICENCE, width=width, height=height, motion_s=motion_s
+        )
 
-    def _read(self, path: Path) -> Avatar:
+    def _read(self, path: Path, tell: Tell) -> Avatar:
         if path.is_dir():
             return read_avatar(path)
-        data = path.read_bytes()
-        return self._from_picture(path.name, path.stem, data, hashlib.sha256(data).hexdigest())
+        study = self._scholar.study(path, tell)
+        motion = None if study.landmarks is None else Motion(partial(read_frames, path), study.landmarks)
+        source = AvatarSource(path.name, study.picture, study.face.landmarks, digest_of(path), motion=motion)
+        return _avatar(source, path.stem, study)
 
-    def _from_picture(self, name: str, title: str, data: bytes, digest: str) -> Avatar:
-        picture, face = self._look(data)
-        height, width = picture.shape[:2]
-        info = AvatarInfo(
-            name=name, title=title, license=_NO_LICENCE, width=width, height=height, warnings=list(face.warnings)
-        )
-        return Avatar(info, AvatarSource(name, picture, face.landmarks, digest))
+    def _from_upload(self, name: str, data: bytes, digest: str) -> Avatar:
+        study = self._scholar.study(data, tell_nobody)
+        source = AvatarSource(name, study.picture, study.face.landmarks, digest, lasting=False)
+        return _avatar(source, "Uploaded picture", study)
 
-    def _look(self, data: bytes) -> tuple[Image, Face]:
-        picture = decode_picture(data, self._most_pixels)
-        return picture, self._faces.find(picture)
+
+def _avatar(source: AvatarSource, title: str, study: Study) -> Avatar:
+    height, width = source.portrait.shape[:2]
+    info = AvatarInfo(
+        name=source.name,
+        title=title,
+        license=_NO_LICENCE,
+        width=width,
+        height=height,
+        motion_s=study.motion_s,
+        warnings=list(study.face.warnings),
+    )
+    return Avatar(info, source)
 
 
 def _is_avatar(path: Path) -> bool:
     if path.is_dir():
         return (path / AVATAR_FILE).is_file()
-    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES and path.is_file()

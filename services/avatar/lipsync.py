@@ -10,7 +10,7 @@ from typing import Any
 from anyio import to_thread
 
 from services.avatar.artwork import Avatar
-from services.avatar.engine import AvatarSource, FrameSize, LipSyncEngine
+from services.avatar.engine import AvatarSource, FrameSize, LipSyncEngine, Tell, tell_nobody
 from services.avatar.lru import LruCache
 from services.avatar.mux import mux_segment
 from services.avatar.registry import ENGINES
@@ -49,9 +49,9 @@ class LipSync:
             self._failure = error
             _log.error("The %s engine is not ready: %s", self._settings.engine, error.detail)
 
-    def prepare(self, source: AvatarSource, size: FrameSize) -> Any:
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> Any:
         """Return `source` prepared for frames of `size`; it is kept for the renders to come. Blocking."""
-        return self._tracks.get_or_make((source.digest, size), partial(self.engine.prepare, source, size))
+        return self._tracks.get_or_make((source.digest, size), partial(self.engine.prepare, source, size, tell))
 
     async def check(self) -> None:
         """Return when the engine can work; raise the `ServiceError` that says why not."""

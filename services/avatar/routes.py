@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from typing import Annotated
 
@@ -15,13 +17,22 @@ from services.avatar.engine import FrameSize
 from services.avatar.images import jpeg_preview
 from services.avatar.library import AvatarLibrary
 from services.avatar.lipsync import LipSync
+from services.avatar.preparing import Preparing
 from services.avatar.segment import Segment, segment_of
 from services.avatar.settings import AvatarSettings
+from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream
 from services.contract.errors import InvalidRequest
 from services.contract.events import SPEECH_STREAM
 from services.contract.headers import ENGINE_HEADER
-from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, LipSyncEngineInfo, LipSyncParams
+from services.contract.video import (
+    LIPSYNC_MEDIA_TYPE,
+    AvatarInfo,
+    FrameParams,
+    LipSyncEngineInfo,
+    LipSyncParams,
+    Preparation,
+)
 
 PREVIEW_SIDE_PX = 512
 
@@ -72,7 +83,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
     return router
 
 
-def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter:
+def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: Preparing) -> APIRouter:
     """Return the routes of the avatar library."""
     router = APIRouter(prefix="/v1/avatars", tags=["avatars"])
     pictures = CapacityLimiter(PICTURES_AT_ONCE)
@@ -82,16 +93,22 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary) -> APIRouter
         """List the avatars."""
         return await to_thread.run_sync(library.list)
 
-    @router.post("", status_code=201, openapi_extra={"requestBody": {"content": {"image/*": {}}}})
+    @router.post("", status_code=201, openapi_extra={"requestBody": {"content": {"image/*": {}, "video/*": {}}}})
     async def add(request: Request, params: Annotated[AddParams, Query()]) -> AvatarInfo:
-        """Make an avatar of a picture: the body, or the multipart field `picture`."""
+        """Make an avatar of a picture, or of a clip that is kept: the body, or the multipart field `picture`."""
         if bool(params.name) != params.keep:
             raise InvalidRequest(
                 "A kept avatar needs a name, and only a kept one has one: name=…&keep=true.", param="name"
             )
-        data = await read_picture(request, settings.max_picture_bytes)
+        data = await read_picture(request, settings.max_picture_bytes, settings.max_clip_bytes)
         make = partial(library.add, params.name) if params.keep else library.remember
         return (await to_thread.run_sync(make, data, limiter=pictures)).info
+
+    @router.post("/{name}/prepare", response_class=Response, responses={200: {"content": {SSE_MEDIA_TYPE: {}}}})
+    async def prepare(request: Request, name: str, params: Annotated[FrameParams, Query()]) -> Response:
+        """Do now what the first film with an avatar would wait for, and tell how far it is."""
+        events = _encoded(preparing.events(name, _size(settings, params)))
+        return await begin_stream(request, events, SSE_MEDIA_TYPE)
 
     @router.delete("/{name}", status_code=204)
     async def remove(name: str) -> None:
@@ -113,9 +130,19 @@ def _segment(settings: AvatarSettings, params: LipSyncParams, content_type: str,
             f"{speech.duration_s:.0f} s of speech are more than {settings.longest_segment_s:.0f} s for one segment; "
             "cut it at sentence ends."
         )
+    return segment_of(speech, params.first_frame, params.fps, _size(settings, params))
+
+
+def _size(settings: AvatarSettings, params: FrameParams) -> FrameSize:
     if params.width * params.height > settings.max_frame_pixels:
         raise InvalidRequest(f"Frames of {params.width}x{params.height} pixels are too large here.", param="width")
-    return segment_of(speech, params.first_frame, params.fps, FrameSize(params.width, params.height))
+    return FrameSize(params.width, params.height)
+
+
+async def _encoded(events: AsyncGenerator[Preparation, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            yield message(event.model_dump(mode="json", exclude_none=True))
 
 
 def _preview(library: AvatarLibrary, name: str) -> bytes:

@@ -39,6 +39,13 @@ class AvatarSettings(ServiceSettings):
     max_frame_pixels: int = Field(3840 * 2160, gt=0, description="Larger frames are refused.")
     max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger pictures are answered with 413.")
     max_picture_pixels: int = Field(50_000_000, gt=0, description="Pictures of more pixels are refused unread.")
+    max_clip_bytes: int = Field(64 * 1024 * 1024, gt=0, description="Larger clips are answered with 413.")
+    longest_clip_s: float = Field(
+        600.0, gt=0, description="Longer clips of an avatar are refused; a short one is played forward and back."
+    )
+    pack_dir: Path = Field(
+        Path("packs"), description="Where engines keep what they prepared; replicas may share it, it can be deleted."
+    )
     uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
     sources_kept: int = Field(6, ge=1, description="Avatars of the folder kept decoded in memory.")
     device: str = Field("cpu", description="Where the musetalk engine runs: cpu, cuda:0, cuda:1 ...")

@@ -16,6 +16,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from services.contract.errors import Problem
+
 FILM_SAMPLE_RATE_HZ = 48_000
 """Rate of every film's sound track: what players and broadcast tools expect."""
 
@@ -53,19 +55,24 @@ Fps = Annotated[
 """Frames per second as an exact fraction."""
 
 
-class LipSyncParams(BaseModel):
+class FrameParams(BaseModel):
+    """Size of the frames of a film in pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(512, ge=128, le=3840, multiple_of=2)
+    height: int = Field(512, ge=128, le=3840, multiple_of=2)
+
+
+class LipSyncParams(FrameParams):
     """Query of `POST /v1/lipsync` on the avatar service: one segment of a film.
 
     The body is a speech stream, or raw PCM as `audio/L16; rate=48000; channels=1`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     avatar: str = Field(max_length=100)
     first_frame: int = Field(0, ge=0, le=100_000_000, description="Number of the segment's first frame in the film.")
     fps: Fps = Fraction(25)
-    width: int = Field(512, ge=128, le=3840, multiple_of=2)
-    height: int = Field(512, ge=128, le=3840, multiple_of=2)
 
 
 class AvatarInfo(BaseModel):
@@ -77,7 +84,18 @@ class AvatarInfo(BaseModel):
     width: int
     height: int
     voice: Literal["female", "male"] | None = Field(None, description="The kind of voice that suits it.")
+    motion_s: float = Field(0.0, description="Length of the clip it moves in; 0 where it is a picture.")
     warnings: list[str] = Field([], description="What will look less good than it could, in sentences.")
+
+
+class Preparation(BaseModel):
+    """An event of `POST /v1/avatars/{name}/prepare`: `done` of `total` frames of a stage, and how it ended."""
+
+    stage: Literal["faces", "frames", "done", "failed"]
+    done: int = 0
+    total: int = 0
+    elapsed_s: float = 0.0
+    problem: Problem | None = None
 
 
 class LipSyncEngineInfo(BaseModel):

@@ -42,10 +42,12 @@ from services.contract.speech import (
     StoredVoice,
     VoiceConsent,
 )
-from services.contract.video import AvatarInfo, LipSyncEngineInfo, LipSyncParams
+from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams
 
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
+_STUDY_TIMEOUT_S = 1800.0
+"""A face is followed through a long clip before there is an answer."""
 PATIENCE_S = 60.0
 """How long work that has begun waits for a lane: refused is who comes, not who was let in."""
 _ENGINES_TTL_S = 5.0
@@ -239,15 +241,26 @@ class AvatarClient(_ServiceClient):
         return _AVATARS.validate_json(await self._get("/v1/avatars"))
 
     async def add_avatar(self, picture: bytes, *, name: str = "", keep: bool) -> AvatarInfo:
-        """Make an avatar of a picture: for good under `name`, or only in the service's memory."""
+        """Make an avatar of a picture or a clip: for good under `name`, or only in the service's memory."""
         params = {"keep": str(keep).lower()} | ({"name": name} if name else {})
         headers = {"Content-Type": "application/octet-stream"}
-        request = self._http.build_request("POST", "/v1/avatars", params=params, content=picture, headers=headers)
+        timeout = httpx.Timeout(_STUDY_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        request = self._http.build_request(
+            "POST", "/v1/avatars", params=params, content=picture, headers=headers, timeout=timeout
+        )
         return AvatarInfo.model_validate_json((await self._read(request)).content)
 
     async def remove_avatar(self, name: str) -> None:
         """Remove an avatar that was added."""
         await self._read(self._http.build_request("DELETE", f"/v1/avatars/{quote(name, safe='')}"))
+
+    @asynccontextmanager
+    async def prepare(self, name: str, params: FrameParams) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Have an avatar prepared, and give the events that tell how far it is."""
+        path = f"/v1/avatars/{quote(name, safe='')}/prepare"
+        request = self._http.build_request("POST", path, params=params.model_dump(mode="json"))
+        async with self._answer(request) as answer:
+            yield answer.aiter_raw()
 
     async def portrait(self, name: str) -> tuple[bytes, str]:
         """Return a small picture of an avatar, and its media type."""

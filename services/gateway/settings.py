@@ -14,6 +14,9 @@ class GatewaySettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    max_body_bytes: int = Field(
+        72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; a clip of an avatar fits."
+    )
     tts_url: str = Field("http://127.0.0.1:8002", description="Base URL of the tts service.")
     avatar_url: str = Field("http://127.0.0.1:8001", description="Base URL of the avatar service.")
     enable_video: bool = Field(

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from services.avatar.engine import AvatarSource, FrameSize, Image, VideoFrame
+from services.avatar.engine import AvatarSource, FrameSize, Image, Tell, VideoFrame, tell_nobody
 from services.contract.errors import EngineFailed
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
@@ -39,7 +39,7 @@ class CardEngine:
         self._breaks_at = breaks_at
         self._waits_at = waits_at
 
-    def prepare(self, source: AvatarSource, size: FrameSize) -> CardTrack:
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> CardTrack:
         self.prepared.append((source.name, size))
         return CardTrack(size, source.digest)
 

@@ -48,7 +48,7 @@ def huge_png() -> bytes:
 @asynccontextmanager
 async def service(folder: Path, **fields: Any) -> AsyncIterator[httpx.AsyncClient]:
     settings = AvatarSettings(port=0, avatar_dir=folder, models_dir=MODELS_DIR, **fields)
-    app = create_app(settings, CardEngine())
+    app = create_app(settings, CardEngine() if settings.engine == "portrait" else None)
     async with serve(app, settings) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 

@@ -19,7 +19,7 @@ from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.generation import Generator
 from services.avatar.engines.musetalk.making import make_musetalk
-from services.avatar.engines.musetalk.track import Still, Track
+from services.avatar.engines.musetalk.track import Track, place_at
 from services.avatar.engines.musetalk.weights import load_networks
 from services.avatar.settings import AvatarSettings
 from services.contract.errors import EngineFailed, ServiceError, Unavailable, UnsuitableFace
@@ -36,7 +36,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, **fields: object) -> AvatarSettings:
-    return AvatarSettings.model_validate({"musetalk_dir": folder, "musetalk_batch": 4} | fields)
+    given = {"musetalk_dir": folder, "musetalk_batch": 4, "pack_dir": folder / "packs"}
+    return AvatarSettings.model_validate(given | fields)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,8 @@ def rendered(engine: MuseTalkEngine, track: Track, speech: AudioChunk, first_fra
 def test_the_lower_face_changes_and_nothing_else(engine: MuseTalkEngine, track: Track) -> None:
     frames = rendered(engine, track, voice(0.4))
     assert len(frames) == 10
-    still = track.stills[0]
-    left, top, right, bottom = still.patch.face_box
-    changed = np.argwhere((np.stack(frames) != still.picture).any((0, 3)))
+    left, top, right, bottom = track.patch(0).face_box
+    changed = np.argwhere((np.stack(frames) != track.picture(0)).any((0, 3)))
     assert (top + bottom) // 2 - 15 <= changed.min(0)[0]
     assert changed.max(0)[0] < bottom
     assert left <= changed.min(0)[1]
@@ -99,7 +99,7 @@ def test_a_segment_is_the_same_again_and_beside_others(engine: MuseTalkEngine, t
 
 def test_silence_shows_the_avatars_own_face(engine: MuseTalkEngine, track: Track) -> None:
     frames = rendered(engine, track, voice(0.4, silence_s=1.0))
-    picture = track.stills[0].picture
+    picture = track.picture(0)
     assert all((frame == picture).all() for frame in frames[-15:])
     assert (frames[5] != picture).any()
 
@@ -109,7 +109,7 @@ def test_without_the_gate_every_frame_is_generated(weights: Path, maya: AvatarSo
     try:
         track = engine.prepare(maya, SIZE)
         frames = rendered(engine, track, voice(0.0, silence_s=0.2))
-        assert all((frame != track.stills[0].picture).any() for frame in frames)
+        assert all((frame != track.picture(0)).any() for frame in frames)
     finally:
         engine.close()
 
@@ -122,10 +122,9 @@ def test_leaving_takes_back_what_was_asked(engine: MuseTalkEngine, track: Track)
 
 
 def test_motion_goes_forward_and_back() -> None:
-    stills = [Still(np.full((2, 2, 3), at, np.uint8), None, torch.zeros(0)) for at in range(4)]  # type: ignore[arg-type]
-    seen = [int(Track(stills).at(frame, FPS).picture[0, 0, 0]) for frame in range(9)]
-    assert seen == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert [int(Track(stills).at(frame, Fraction(50)).picture[0, 0, 0]) for frame in range(5)] == [0, 0, 1, 1, 2]
+    assert [place_at(frame, FPS, 4) for frame in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert [place_at(frame, Fraction(50), 4) for frame in range(5)] == [0, 0, 1, 1, 2]
+    assert [place_at(frame, FPS, 1) for frame in range(3)] == [0, 0, 0]
 
 
 def test_a_face_that_is_too_small_is_told(engine: MuseTalkEngine, maya: AvatarSource) -> None:
@@ -217,8 +216,8 @@ def test_options_change_box_and_mask(weights: Path, maya: AvatarSource) -> None:
     def patch(**fields: object) -> tuple[tuple[int, ...], int]:
         engine = make_musetalk(settings(weights, **fields))
         try:
-            still = engine.prepare(maya, SIZE).stills[0]
-            return still.patch.face_box, int(still.patch.mask.astype(int).sum())
+            patch = engine.prepare(maya, SIZE).patch(0)
+            return patch.face_box, int(patch.mask.astype(int).sum())
         finally:
             engine.close()
 

@@ -91,6 +91,6 @@ def test_only_the_lower_half_of_the_box_is_touched() -> None:
 def test_a_box_at_the_edge_of_the_frame_can_be_blended() -> None:
     frame = np.zeros((120, 100, 3), np.uint8)
     patch = patch_of((0, 20, 60, 120), np.full((64, 64), 255, np.uint8))
-    assert patch.crop_box[0] < 0
+    assert patch.mask_box[0] < 0
     blend(frame, np.full((256, 256, 3), 255, np.uint8), patch)
     assert frame[100, 30].min() > 200

@@ -43,14 +43,28 @@ class _Placement:
         return moved
 
 
+class Framing:
+    """How a source stands in frames of one size: its portrait, or the frames of its clip."""
+
+    def __init__(self, source: AvatarSource, size: FrameSize) -> None:
+        self._placement = _place(source, size)
+        self._background = source.background
+        self._size = size
+
+    def picture(self, picture: Image) -> Image:
+        """Return a picture as large as the portrait in its frame: over its background, or its own blurred edges."""
+        return _paint(picture, self._background, self._size, self._placement)
+
+    def landmarks(self, landmarks: Landmarks) -> Landmarks:
+        """Return points [n, 3] of such a picture as they stand in the frame."""
+        return self._placement.of(landmarks)
+
+
 def frame_portrait(source: AvatarSource, size: FrameSize) -> Framed:
-    """Return `source` in a frame of `size`: over its background, or over its own blurred edges."""
-    placement = _place(source, size)
-    picture = _paint(source.portrait, source.background, size, placement)
-    closed = None
-    if source.closed_eyes is not None:
-        closed = _paint(source.closed_eyes, source.background, size, placement)
-    return Framed(picture, closed, placement.of(source.landmarks))
+    """Return the portrait of `source` in a frame of `size`."""
+    framing = Framing(source, size)
+    closed = None if source.closed_eyes is None else framing.picture(source.closed_eyes)
+    return Framed(framing.picture(source.portrait), closed, framing.landmarks(source.landmarks))
 
 
 def _place(source: AvatarSource, size: FrameSize) -> _Placement:

@@ -44,6 +44,10 @@ class Mesher:
             mesh = self._fit_once(picture, _region_of(mesh.points))
         return mesh
 
+    def follow(self, picture: Image, last: Mesh) -> Mesh:
+        """Return the mesh of the face that was at `last` a moment ago."""
+        return self._fit_once(picture, _region_of(last.points))
+
     def irises(self, picture: Image, mesh: Mesh) -> Points:
         """Return the ten iris points, image left first: each centre, then right, top, left and bottom of its rim."""
         right = self._fit_iris(picture, mesh.points[list(RIGHT_EYE)], mirrored=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.avatar.engine import Image, Landmarks
+from services.avatar.face.crop import Points
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,16 @@ class Face:
     warnings: tuple[str, ...] = ()
 
 
+class Follower(Protocol):
+    """Finds one face in frame after frame."""
+
+    def next(self, picture: Image) -> Points | None:
+        """Return the mesh [468, 3] of the face in the next frame, or None where it is missed.
+
+        Raises `UnsuitableFace` when the first frame with a face has several.
+        """
+
+
 class FaceFinder(Protocol):
     """Finds the face in a picture."""
 
@@ -24,3 +35,6 @@ class FaceFinder(Protocol):
 
         Raises `UnsuitableFace` when there is none or several, `Unavailable` when the model files cannot be had.
         """
+
+    def follower(self) -> Follower:
+        """Return a follower for the face of one film; raises `Unavailable` when the model files cannot be had."""

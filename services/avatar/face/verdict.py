@@ -27,6 +27,11 @@ def eye_distance_px(points: Points) -> float:
     return _distance(points, _OUTER_EYE_CORNERS)
 
 
+def mouth_gap(points: Points) -> float:
+    """Return the gap between the lips, in eye distances."""
+    return _distance(points, _INNER_LIPS) / eye_distance_px(points)
+
+
 def check(points: Points, shape: Sequence[int]) -> None:
     """Raise `UnsuitableFace` when the face `points` [n, 3] of a picture of `shape` cannot be animated."""
     if eye_distance_px(points) < LEAST_EYE_DISTANCE_PX:
@@ -49,7 +54,7 @@ def warnings_of(points: Points, shape: Sequence[int]) -> Iterator[str]:
         )
     if _turn_deg(points) > GOOD_TURN_DEG:
         yield f"The face is turned by {_turn_deg(points):.0f} degrees; one that looks into the camera moves better."
-    if _distance(points, _INNER_LIPS) / eye_distance > GOOD_GAP:
+    if mouth_gap(points) > GOOD_GAP:
         yield "The mouth is open in the picture; closed or gently smiling lips can be animated better."
     if not _inside(points, shape).all():
         yield "The face is partly cut off; a picture that shows all of it with some room around looks better."

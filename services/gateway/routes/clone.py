@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from services.chassis.sse import SSE_MEDIA_TYPE, event
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.chassis.wav import wav_file
 from services.contract.errors import InvalidRequest, ServiceError
@@ -23,7 +24,6 @@ from services.gateway.clients import PATIENCE_S, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ, Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings
-from services.gateway.sse import SSE_MEDIA_TYPE, event
 from services.gateway.telling import told
 from services.gateway.whole import WholeSpeech, whole_of
 

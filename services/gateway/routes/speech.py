@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.errors import ServiceError
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Generation, Manner, SpeechEngineInfo
@@ -20,7 +21,6 @@ from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings
-from services.gateway.sse import SSE_MEDIA_TYPE, message
 from services.gateway.telling import told
 
 _PIECES_AHEAD = 64

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.params import Form
 from fastapi.responses import StreamingResponse
 
+from services.chassis.sse import SSE_MEDIA_TYPE
 from services.chassis.streaming import begin_stream, unless_disconnected
-from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo
+from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
@@ -22,6 +23,7 @@ from services.gateway.telling import told
 
 _SCHEMA = {"schema": VideoRequest.model_json_schema()}
 _BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": _SCHEMA, "multipart/form-data": _SCHEMA}}}
+_EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}}}}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 
 
@@ -55,9 +57,15 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
 
     @router.post("/avatars", status_code=201)
     async def add_avatar(image: UploadFile, name: str = Form(max_length=100)) -> AvatarInfo:  # type: ignore[assignment]
-        """Keep a picture as an avatar under a name."""
+        """Keep a picture or a clip as an avatar under a name."""
         casting.check_video()
         return await avatar.add_avatar(await image.read(), name=name, keep=True)
+
+    @router.post("/avatars/{name}/prepare", response_class=Response, responses=_EVENTS)
+    async def prepare(request: Request, name: str, params: Annotated[FrameParams, Query()]) -> Response:
+        """Do now what the first film with an avatar would wait for; server-sent events tell how far it is."""
+        casting.check_video()
+        return await begin_stream(request, _preparation(avatar, name, params), SSE_MEDIA_TYPE)
 
     @router.get("/avatars/{name}/portrait", response_class=Response)
     async def portrait(name: str) -> Response:
@@ -95,6 +103,12 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
         }
 
     return router
+
+
+async def _preparation(avatar: AvatarClient, name: str, params: FrameParams) -> AsyncGenerator[bytes, None]:
+    async with avatar.prepare(name, params) as events:
+        async for piece in events:
+            yield piece
 
 
 async def _first_sentence(film: AsyncGenerator[FilmEvent, None]) -> SentenceSpoken:

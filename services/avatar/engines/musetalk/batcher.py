@@ -47,7 +47,10 @@ class Batcher:
         self._thread.start()
 
     def submit(self, latents: Tensor, window: Tensor) -> Future[Face]:
-        """Ask for the face of latents [8, 32, 32] that says window [50, 384]; cancelling it takes it back."""
+        """Ask for the face of latents [8, 32, 32], on the CPU, that says window [50, 384].
+
+        Cancelling it takes it back.
+        """
         job = _Job(latents, window)
         with self._changed:
             if self._closed:
@@ -72,7 +75,7 @@ class Batcher:
                 faces = self._faces(batch)
             except (RuntimeError, ServiceError) as error:
                 for job in batch:
-                    job.face.set_exception(_told(error))
+                    job.face.set_exception(told(error))
             else:
                 for job, face in zip(batch, faces, strict=False):
                     job.face.set_result(face)
@@ -95,7 +98,7 @@ class Batcher:
     def _faces(self, batch: list[_Job]) -> npt.NDArray[np.uint8]:
         padded = [*batch, *[batch[-1]] * (self._size - len(batch))]
         generator = self._generator
-        latents = torch.stack([job.latents for job in padded])
+        latents = torch.stack([job.latents for job in padded]).to(generator.device)
         windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
         faces: npt.NDArray[np.uint8] = generator.faces(latents, windows).cpu().numpy()
         return faces
@@ -109,7 +112,8 @@ def face_of(future: Future[Face]) -> Face:
         raise EngineFailed("The lip-sync engine is being shut down.") from error
 
 
-def _told(error: RuntimeError | ServiceError) -> ServiceError:
+def told(error: RuntimeError | ServiceError) -> ServiceError:
+    """Return what is told of a failure on the device."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, torch.OutOfMemoryError):

@@ -6,7 +6,8 @@ bottom exclusive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,10 +30,22 @@ class Patch:
     """Where a face goes, and how much of it is seen."""
 
     face_box: Box
-    crop_box: Box
-    """A square around the face; it may reach over the frame's edges."""
+    mask_box: Box
+    """Where the mask lies: to begin with a square around the face, which may reach over the frame's edges."""
     mask: Mask
-    """Opacity of the square, [side, side]."""
+    """Opacity, [height, width] of the mask's box; nothing is seen beyond it."""
+
+    def trimmed(self) -> Patch:
+        """Return the same without what shows nothing."""
+        left, top, right, bottom = _shared(self.face_box, self.mask_box)
+        x, y = self.mask_box[:2]
+        mask = self.mask[top - y : bottom - y, left - x : right - x]
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not rows.size:
+            return replace(self, mask_box=(left, top, left, top), mask=mask[:0, :0])
+        kept = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
+        seen = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return replace(self, mask_box=_ints(kept), mask=np.ascontiguousarray(seen))
 
 
 def crop_box_of(face: Box) -> Box:
@@ -64,10 +77,21 @@ def blend(frame: Image, face: Image, patch: Patch, opacity: float = 1.0) -> None
     """Put `face`, any size, into `frame` where `patch` says; the frame is changed in place."""
     left, top, right, bottom = patch.face_box
     resized = cv2.resize(face, (right - left, bottom - top)) if face.shape[:2] != (bottom - top, right - left) else face
-    x, y = patch.crop_box[:2]
-    mask = patch.mask[top - y : bottom - y, left - x : right - x, None].astype(np.uint16)
+    from_x, from_y, to_x, to_y = _shared(patch.face_box, patch.mask_box)
+    x, y = patch.mask_box[:2]
+    mask = patch.mask[from_y - y : to_y - y, from_x - x : to_x - x, None].astype(np.uint16)
     if opacity < 1:
         mask = np.rint(mask * opacity).astype(np.uint16)
-    region = frame[top:bottom, left:right]
-    mixed = region * (255 - mask) + resized * mask + 128
+    region = frame[from_y:to_y, from_x:to_x]
+    mixed = region * (255 - mask) + resized[from_y - top : to_y - top, from_x - left : to_x - left] * mask + 128
     region[...] = ((mixed >> 8) + mixed) >> 8  # a division by 255, rounded
+
+
+def _shared(one: Box, other: Box) -> Box:
+    """Return the part of two boxes that lies in both."""
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+
+
+def _ints(box: Sequence[int]) -> Box:
+    left, top, right, bottom = map(int, box)
+    return left, top, right, bottom

@@ -7,22 +7,24 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import soxr
 import torch
 
-from services.avatar.engine import AvatarSource, FrameSize, VideoFrame
-from services.avatar.engines.musetalk.batcher import Batcher, Face, face_of
+from services.avatar.engine import AvatarSource, FrameSize, Tell, VideoFrame, tell_nobody
+from services.avatar.engines.musetalk.batcher import Batcher, Face, face_of, told
 from services.avatar.engines.musetalk.blending import blend
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.gate import speech_weights
 from services.avatar.engines.musetalk.generation import LATENT_SIDE
 from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
 from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Hearing, Sound
-from services.avatar.engines.musetalk.track import Still, Track, track_of
-from services.avatar.engines.musetalk.weights import Networks, Version
+from services.avatar.engines.musetalk.pack import Ingredients, Packs, ingredients
+from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
+from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 
@@ -43,20 +45,36 @@ class MuseTalkEngine:
         version: Version = "v15",
         gated: bool = True,
         compiled: bool = False,
+        packs: Packs | None = None,
     ) -> None:
-        """`gated`: the networks rest where nothing is said. `compiled`: they are compiled, which takes a minute."""
+        """`gated`: the networks rest where nothing is said. `compiled`: they are compiled, which takes a minute.
+
+        `packs`: where prepared avatars are kept; by default they are held in memory.
+        """
         self._generator = FaceGenerator(networks.unet, networks.vae, networks.tiny_decoder, compiled=compiled)
         self._ears = Ears(networks.whisper)
         self._options = options
-        self._v1 = version == "v1"
+        self._version = version
+        self._packs = packs
+        self._eyes = fingerprint_of(networks.vae.encoder)
         self._gated = gated
         self._ahead = 2 * batch
         self._batcher = Batcher(self._generator, batch)
         self._warm_up()
 
-    def prepare(self, source: AvatarSource, size: FrameSize) -> Track:
-        """Return the track of `source`; raises `UnsuitableFace` when its face is too small in such a frame."""
-        return track_of(source, size, self._generator, self._options, v1=self._v1)
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> Track:
+        """Return the track of `source`, from its pack where there is one.
+
+        Raises `UnsuitableFace` when its face is too small in such a frame, `Unavailable` when the
+        GPU has no room for the work or the pack cannot be kept.
+        """
+        stills = partial(stills_of, source, size, self._generator, self._options, tell, v1=self._version == "v1")
+        try:
+            if self._packs is None or not source.lasting:
+                return StillTrack(list(stills()))
+            return self._packs.get_or_make(self._ingredients(source, size), stills)
+        except torch.OutOfMemoryError as error:
+            raise told(error) from error
 
     def render(
         self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction
@@ -68,9 +86,9 @@ class MuseTalkEngine:
         weights = speech_weights(sound, frames, fps) if self._gated else np.ones(frames, np.float32)
 
         def ask(frame: int, weight: float) -> _Asked:
-            still = track.at(first_frame + frame, fps)
-            face = self._batcher.submit(still.latents, hearing.window(frame)) if weight > 0 else None
-            return _Asked(still, weight, face)
+            place = place_at(first_frame + frame, fps, len(track))
+            face = self._batcher.submit(track.latents(place), hearing.window(frame)) if weight > 0 else None
+            return _Asked(track, place, weight, face)
 
         to_ask = (ask(frame, weight) for frame, weight in enumerate(weights.tolist()))
         asked = deque(islice(to_ask, self._ahead))
@@ -82,10 +100,20 @@ class MuseTalkEngine:
             for one in asked:
                 one.cancel()
 
+    def _ingredients(self, source: AvatarSource, size: FrameSize) -> Ingredients:
+        return ingredients(
+            source.digest,
+            size,
+            self._options,
+            engine=f"{self.name} {self.revision}",
+            version=self._version,
+            weights=self._eyes,
+            dtype=self._generator.dtype,
+        )
+
     def _warm_up(self) -> None:
         """Do what would make the first request slow."""
-        device, dtype = self._generator.device, self._generator.dtype
-        latents = torch.zeros(8, LATENT_SIDE, LATENT_SIDE, device=device, dtype=dtype)
+        latents = torch.zeros(8, LATENT_SIDE, LATENT_SIDE, dtype=self._generator.dtype)
         hearing = Hearing(self._ears, np.zeros(SAMPLE_RATE_HZ, np.float32), Fraction(25))
         face_of(self._batcher.submit(latents, hearing.window(0)))
 
@@ -98,15 +126,16 @@ class MuseTalkEngine:
 class _Asked:
     """A frame whose face is being made; `face` is None where the avatar's own is shown."""
 
-    still: Still
+    track: Track
+    place: int
     weight: float
     face: Future[Face] | None
 
     def shown(self) -> VideoFrame:
         """Return the frame, once its face is there."""
-        frame: VideoFrame = self.still.picture.copy()
+        frame = self.track.picture(self.place)
         if self.face is not None:
-            blend(frame, face_of(self.face), self.still.patch, self.weight)
+            blend(frame, face_of(self.face), self.track.patch(self.place), self.weight)
         return frame
 
     def cancel(self) -> None:

@@ -1,7 +1,7 @@
 """The networks' work: a face and what is heard become a face that says it.
 
-crop [256, 256, 3] uint8 BGR
--> latents [1, 8, 32, 32]                           (`Generator.latents`, once for each frame of an avatar)
+crops [n, 256, 256, 3] uint8 BGR
+-> latents [n, 8, 32, 32]                           (`Generator.latents`, once for each frame of an avatar)
 + windows [n, 50, 384] -> latents [n, 4, 32, 32]    (`Generator.predict`: one pass at timestep 0, no loop)
 -> mouths [n, 256, 256, 3] uint8 BGR                (`Generator.decode`)
 
@@ -44,16 +44,16 @@ class Generator:
             self._faces = torch.compile(self._faces_of, mode="max-autotune-no-cudagraphs", dynamic=False)
 
     @torch.inference_mode()
-    def latents(self, face: npt.NDArray[np.uint8]) -> Tensor:
-        """Return what the generator sees of a crop [256, 256, 3]: [1, 8, 32, 32], the face without its lower half,
+    def latents(self, crops: Faces) -> Tensor:
+        """Return what the generator sees of crops [n, 256, 256, 3]: [n, 8, 32, 32], each without its lower half,
         and the whole of it. The distribution's mode is taken, not a sample, so that it can be kept.
         """
-        rgb = torch.from_numpy(face[:, :, ::-1].copy()).to(self.device).permute(2, 0, 1)[None] / 255.0
+        rgb = torch.from_numpy(np.ascontiguousarray(crops[..., ::-1].transpose(0, 3, 1, 2))).to(self.device) / 255.0
         masked = rgb.clone()
         masked[:, :, _MASKED_FROM_ROW:] = 0
         both = torch.cat([masked, rgb]).to(self.dtype) * 2 - 1
         encoded = self._vae.encode(both).latent_dist.mode() * self._scale
-        seen: Tensor = torch.cat([encoded[:1], encoded[1:]], 1)
+        seen: Tensor = torch.cat(encoded.chunk(2), 1)
         return seen
 
     @torch.inference_mode()

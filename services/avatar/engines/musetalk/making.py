@@ -6,6 +6,7 @@ import torch
 
 from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
+from services.avatar.engines.musetalk.pack import Packs
 from services.avatar.engines.musetalk.weights import load_networks
 from services.avatar.settings import AvatarSettings
 from services.contract.errors import Unavailable
@@ -32,4 +33,5 @@ def make_musetalk(settings: AvatarSettings) -> MuseTalkEngine:
         version=settings.musetalk_version,
         gated=settings.silence_gate,
         compiled=settings.musetalk_compile,
+        packs=Packs(settings.pack_dir),
     )

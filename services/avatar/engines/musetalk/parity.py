@@ -96,7 +96,7 @@ def _hearing(heard: torch.Tensor, vectors: Vectors, meta: Mapping[str, Any]) -> 
 
 
 def _generation(generator: Generator, heard: torch.Tensor, vectors: Vectors, meta: Mapping[str, Any]) -> Iterator[Step]:
-    latents = generator.latents(vectors["face_bgr"])
+    latents = generator.latents(vectors["face_bgr"][None])
     yield Step("latents", _apart(latents, vectors["latents"]), _CLOSE)
     said = with_places(heard[meta["unet_frames"]])
     predicted = generator.predict(latents.expand(len(said), -1, -1, -1), said)
@@ -107,7 +107,7 @@ def _generation(generator: Generator, heard: torch.Tensor, vectors: Vectors, met
 def _blending(vectors: Vectors, meta: Mapping[str, Any]) -> Iterator[Step]:
     left, top, right, bottom = meta["face_box"]
     patch = patch_of((left, top, right, bottom), vectors["segmentation_512"])
-    yield Step("crop box", _apart(np.array(patch.crop_box), vectors["crop_box"]), 0)
+    yield Step("crop box", _apart(np.array(patch.mask_box), vectors["crop_box"]), 0)
     yield _pictures("mask", patch.mask, vectors["mask"])
     frame = vectors["frame_bgr"].copy()
     blend(frame, vectors["face_resized"], patch)

@@ -9,6 +9,7 @@ Weights are taken as .safetensors wherever such a file lies beside, or in place 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import pickle
@@ -84,6 +85,15 @@ def load_networks(folder: Path, version: Version = "v15", *, tiny_decoder: bool 
     if tiny_decoder:
         tiny = _read("the tiny decoder", folder / "taesd", lambda: _load_from(AutoencoderTiny, folder / "taesd")).eval()
     return Networks(unet.eval(), vae.eval(), whisper.eval(), tiny)
+
+
+def fingerprint_of(module: Any) -> str:
+    """Return the SHA-256 of a network's tensors, as they are now."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read(what: str, place: Path, load: Callable[[], Loaded]) -> Loaded:

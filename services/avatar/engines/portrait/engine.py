@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from fractions import Fraction
 
-from services.avatar.engine import AvatarSource, FrameSize, VideoFrame
+from services.avatar.engine import AvatarSource, FrameSize, Tell, VideoFrame, tell_nobody
 from services.avatar.engines.portrait.painter import Painter
 from services.avatar.engines.portrait.performance import perform
 from services.avatar.engines.portrait.rig import Rig, build_rig
@@ -21,7 +21,7 @@ class PortraitEngine:
     revision = "1"
     uses_phoneme_marks = True
 
-    def prepare(self, source: AvatarSource, size: FrameSize) -> Rig:
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> Rig:
         """Work out what all frames of `source` in `size` have in common."""
         return build_rig(source, size)
 
