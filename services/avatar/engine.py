@@ -92,12 +92,13 @@ class LipSyncEngine(Protocol):
         """Do once per avatar and size what every render would have to do again; `tell` how far it is."""
 
     def render(
-        self, track: Any, speech: AudioChunk, first_frame: int, fps: Fraction
+        self, track: Any, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
     ) -> Generator[VideoFrame, None, None]:
         """Yield exactly the frames that hold `speech`, the first of which is frame `first_frame` of the film.
 
         Pose follows from the frame number and mouth from the speech alone, so that segments can be
-        rendered in any order, anywhere. Mark times count from the start of `speech`.
+        rendered in any order, anywhere. Mark times count from the start of `speech`. An engine whose
+        mouths are dear works them out in every `frame_skip`-th frame only, and guesses those between.
         """
 
     def close(self) -> None:

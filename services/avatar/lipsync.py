@@ -70,5 +70,5 @@ class LipSync:
     def _render(self, source: AvatarSource, segment: Segment) -> Generator[bytes, None, None]:
         # In the lane's thread, so that preparing an avatar counts as the work it is.
         track = self.prepare(source, segment.size)
-        frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps)
+        frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip)
         yield from mux_segment(frames, segment)

@@ -130,7 +130,7 @@ def _segment(settings: AvatarSettings, params: LipSyncParams, content_type: str,
             f"{speech.duration_s:.0f} s of speech are more than {settings.longest_segment_s:.0f} s for one segment; "
             "cut it at sentence ends."
         )
-    return segment_of(speech, params.first_frame, params.fps, _size(settings, params))
+    return segment_of(speech, params.first_frame, params.fps, _size(settings, params), params.frame_skip)
 
 
 def _size(settings: AvatarSettings, params: FrameParams) -> FrameSize:

@@ -27,6 +27,7 @@ class Segment:
     first_frame: int
     fps: Fraction
     size: FrameSize
+    frame_skip: int = 1
 
     @property
     def timeline(self) -> Timeline:
@@ -44,7 +45,7 @@ class Segment:
         return self.timeline.sample_at(self.first_frame)
 
 
-def segment_of(speech: AudioChunk, first_frame: int, fps: Fraction, size: FrameSize) -> Segment:
+def segment_of(speech: AudioChunk, first_frame: int, fps: Fraction, size: FrameSize, frame_skip: int = 1) -> Segment:
     """Return the segment that says `speech`, brought to 48 kHz and filled up with silence to whole frames.
 
     Raises `InvalidRequest` when there is no sound in it or a mark has no time.
@@ -58,7 +59,7 @@ def segment_of(speech: AudioChunk, first_frame: int, fps: Fraction, size: FrameS
     frames = timeline.frames_to_hold(first_frame, samples.size)
     silence = np.zeros(timeline.samples_between(first_frame, frames) - samples.size, np.int16)
     pcm = np.concatenate([samples, silence]).astype("<i2").tobytes()
-    return Segment(replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ), first_frame, fps, size)
+    return Segment(replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ), first_frame, fps, size, frame_skip)
 
 
 def samples_of(speech: AudioChunk) -> Samples:

@@ -73,6 +73,9 @@ class LipSyncParams(FrameParams):
     avatar: str = Field(max_length=100)
     first_frame: int = Field(0, ge=0, le=100_000_000, description="Number of the segment's first frame in the film.")
     fps: Fps = Fraction(25)
+    frame_skip: int = Field(
+        1, ge=1, le=3, description="Mouths are generated in every n-th frame and guessed between them."
+    )
 
 
 class AvatarInfo(BaseModel):

@@ -64,6 +64,7 @@ class Casting:
             fps=request.fps,
             width=width,
             height=height,
+            frame_skip=request.frame_skip,
         )
         return Cast(script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings))
 

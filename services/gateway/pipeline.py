@@ -39,6 +39,7 @@ class Script:
     fps: Fraction = Fraction(25)
     width: int = 512
     height: int = 512
+    frame_skip: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class FilmMaker:
             fps=script.fps,
             width=script.width,
             height=script.height,
+            frame_skip=script.frame_skip,
         )
         boxes = BoxReader()
         patience_s = PATIENCE_S if segment.spoken.index else 0.0

@@ -42,6 +42,7 @@ class VideoRequest(BaseModel):
     size: str = Field("", max_length=11, description="Frame size such as 1280x720; wins over quality and aspect.")
     aspect: Aspect = "1:1"
     fps: Fps = Fraction(25)
+    frame_skip: int = Field(1, ge=1, le=3, description="Mouths generated in every n-th frame, for engines on a GPU.")
     speed: float = Field(1.0, ge=0.25, le=4.0)
     pitch: float = Field(1.0, ge=0.5, le=2.0)
 

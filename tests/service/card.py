@@ -44,7 +44,7 @@ class CardEngine:
         return CardTrack(size, source.digest)
 
     def render(
-        self, track: CardTrack, speech: AudioChunk, first_frame: int, fps: Fraction
+        self, track: CardTrack, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
     ) -> Generator[VideoFrame, None, None]:
         timeline = Timeline(fps, speech.sample_rate_hz)
         samples = np.abs(np.frombuffer(speech.pcm, "<i2").astype(np.float32)) / 32768

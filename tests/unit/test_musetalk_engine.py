@@ -226,3 +226,26 @@ def test_options_change_box_and_mask(weights: Path, maya: AvatarSource) -> None:
     assert patch(parsing_mode="raw") != (box, seen)
     assert patch(left_cheek_width=20, right_cheek_width=20)[1] < seen
     assert FaceOptions() == FaceOptions(left_cheek=90)
+
+
+@pytest.mark.parametrize("skip", [2, 3])
+def test_skipped_frames_are_mixed_of_their_neighbours(
+    weights: Path, track: Track, monkeypatch: pytest.MonkeyPatch, skip: int
+) -> None:
+    engine = make_musetalk(settings(weights, silence_gate=False))
+    asked = []
+    submit = engine._batcher.submit
+    monkeypatch.setattr(engine._batcher, "submit", lambda *what: asked.append(what) or submit(*what))
+    try:
+        every = rendered(engine, track, voice(0.4))
+        asked.clear()
+        some = [frame.copy() for frame in engine.render(track, voice(0.4), 0, FPS, skip)]
+    finally:
+        engine.close()
+    keys = sorted({*range(0, 10, skip), 9})
+    assert len(some) == 10
+    assert len(asked) == len(keys)
+    for key in keys:
+        assert np.abs(some[key].astype(int) - every[key]).max() <= 1
+    between = (1 - 1 / skip) * every[0].astype(float) + every[skip] / skip
+    assert np.abs(some[1] - between).max() <= 2

@@ -22,6 +22,7 @@ from services.avatar.engines.musetalk.gate import speech_weights
 from services.avatar.engines.musetalk.generation import LATENT_SIDE
 from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
 from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Hearing, Sound
+from services.avatar.engines.musetalk.interpolation import Interpolation, MixedFace
 from services.avatar.engines.musetalk.pack import Ingredients, Packs, ingredients
 from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
 from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of
@@ -77,7 +78,7 @@ class MuseTalkEngine:
             raise told(error) from error
 
     def render(
-        self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction
+        self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
     ) -> Generator[VideoFrame, None, None]:
         """Yield the frames that hold `speech`; as many as two batches are made ahead of the reader."""
         frames = Timeline(fps).frames_to_hold(first_frame, speech.samples)
@@ -85,11 +86,15 @@ class MuseTalkEngine:
         hearing = Hearing(self._ears, sound, fps)
         weights = speech_weights(sound, frames, fps) if self._gated else np.ones(frames, np.float32)
 
-        def ask(frame: int, weight: float) -> _Asked:
+        def generate(frame: int) -> Future[Face]:
             place = place_at(first_frame + frame, fps, len(track))
-            face = self._batcher.submit(track.latents(place), hearing.window(frame)) if weight > 0 else None
-            return _Asked(track, place, weight, face)
+            return self._batcher.submit(track.latents(place), hearing.window(frame))
 
+        def ask(frame: int, weight: float) -> _Asked:
+            face = between(frame) if weight > 0 else None
+            return _Asked(track, place_at(first_frame + frame, fps, len(track)), weight, face)
+
+        between = Interpolation(generate, frames, frame_skip)
         to_ask = (ask(frame, weight) for frame, weight in enumerate(weights.tolist()))
         asked = deque(islice(to_ask, self._ahead))
         try:
@@ -129,13 +134,13 @@ class _Asked:
     track: Track
     place: int
     weight: float
-    face: Future[Face] | None
+    face: MixedFace | None
 
     def shown(self) -> VideoFrame:
         """Return the frame, once its face is there."""
         frame = self.track.picture(self.place)
         if self.face is not None:
-            blend(frame, face_of(self.face), self.track.patch(self.place), self.weight)
+            blend(frame, self.face.result(), self.track.patch(self.place), self.weight)
         return frame
 
     def cancel(self) -> None:
