@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.contract.speech import AudioChunk
+from services.contract.video import GpuState
 
 Image = npt.NDArray[np.uint8]
 """[height, width, 3], BGR."""
@@ -100,6 +101,9 @@ class LipSyncEngine(Protocol):
         rendered in any order, anywhere. Mark times count from the start of `speech`. An engine whose
         mouths are dear works them out in every `frame_skip`-th frame only, and guesses those between.
         """
+
+    def gpu(self) -> GpuState | None:
+        """Return how full its GPU is; None where it has none."""
 
     def close(self) -> None:
         """Let go of threads and memory."""

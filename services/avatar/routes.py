@@ -78,6 +78,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
             revision=lip_sync.engine.revision,
             uses_phoneme_marks=lip_sync.engine.uses_phoneme_marks,
             avatars=[info.name for info in avatars],
+            gpu=lip_sync.engine.gpu(),
         )
 
     return router

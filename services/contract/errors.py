@@ -94,6 +94,14 @@ class AtCapacity(ServiceError):
     retryable = True
 
 
+class Cancelled(ServiceError):
+    """Work that somebody called off."""
+
+    code = "cancelled"
+    status = 409
+    title = "Cancelled"
+
+
 class Unavailable(ServiceError):
     """A service or feature that is switched off, away, or not installed."""
 

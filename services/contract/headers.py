@@ -31,5 +31,10 @@ def speech_headers(
         TAKES_HEADER: str(takes),
         CACHE_HEADER: "hit" if cached else "miss",
     }
+    return headers | notice_headers(*notices)
+
+
+def notice_headers(*notices: str) -> dict[str, str]:
+    """Return the header that tells `notices`, each once; none where there are none."""
     notice = " ".join(dict.fromkeys(notice for notice in notices if notice))
-    return headers | ({NOTICE_HEADER: quote(notice, safe=_PLAIN)} if notice else {})
+    return {NOTICE_HEADER: quote(notice, safe=_PLAIN)} if notice else {}

@@ -101,6 +101,14 @@ class Preparation(BaseModel):
     problem: Problem | None = None
 
 
+class GpuState(BaseModel):
+    """How full the GPU of an engine is."""
+
+    memory_total_mb: int
+    memory_used_mb: int
+    memory_free_mb: int
+
+
 class LipSyncEngineInfo(BaseModel):
     """Answer of `GET /v1/engine` on the avatar service."""
 
@@ -108,6 +116,7 @@ class LipSyncEngineInfo(BaseModel):
     revision: str
     uses_phoneme_marks: bool
     avatars: list[str]
+    gpu: GpuState | None = None
 
 
 Quality = Literal["low", "medium", "high"]

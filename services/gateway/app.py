@@ -2,59 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from services.chassis.app import create_service_app
 from services.gateway.casting import Casting
-from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.clients import Animator, AvatarClient, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.fetching import AudioFetcher
+from services.gateway.newavata.client import NewAvataClient
+from services.gateway.newavata.results import Results
+from services.gateway.newavata.serving import NewAvataStudio
+from services.gateway.newavata.turns import Turns
 from services.gateway.outputs import Outputs
 from services.gateway.pipeline import FilmMaker
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
+from services.gateway.routes.newavata import newavata_router
+from services.gateway.routes.remote_video import remote_video_router
 from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
 from services.gateway.routes.synthesize import synthesize_router
 from services.gateway.routes.video import video_router
 from services.gateway.routes.voices import voices_router
 from services.gateway.settings import GatewaySettings
+from services.gateway.speakers import Speakers
 
 _STUDIO = Path(__file__).parent / "studio"
+_SWEEP_EVERY_S = 30.0
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Return the gateway to the services that `settings` name."""
     tts, avatar = TtsClient(settings.tts_url), AvatarClient(settings.avatar_url)
+    results = Results(settings.video_output_dir, settings.results_kept_s)
+    animator: Animator = NewAvataClient(settings.newavata_api_url) if settings.use_newavata_api else avatar
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(results))
         yield
+        sweeping.cancel()
         await tts.aclose()
         await avatar.aclose()
+        if animator is not avatar:
+            await animator.aclose()
 
     async def ready() -> None:
         await tts.check_ready()
         if settings.enable_video:
-            await avatar.check_ready()
+            await animator.check_ready()
 
     copying = Copying(tts, AudioFetcher() if settings.reference_urls else None)
     casting = Casting(settings, tts, avatar, copying)
     films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead, parallel_segments=settings.parallel_segments)
+    speakers, outputs = Speakers(tts), Outputs()
+    if isinstance(animator, NewAvataClient):
+        video = [remote_video_router(settings, casting, animator)]
+    else:
+        turns = Turns(settings.films_at_once, settings.films_waiting)
+        studio = NewAvataStudio(casting, films, tts, avatar, turns, results, outputs)
+        video = [
+            video_router(casting, films, speakers, tts, avatar),
+            newavata_router(studio, casting, speakers, avatar, results, settings.public_url),
+        ]
     routers = [
-        video_router(casting, films, tts, avatar),
+        *video,
         speech_router(settings, tts, copying),
         voices_router(tts),
         clone_router(settings, tts, copying),
         cache_router(tts),
-        synthesize_router(settings, tts, Outputs()),
-        status_router(settings, tts, avatar),
+        synthesize_router(settings, tts, outputs),
+        status_router(settings, tts, animator),
     ]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)
     app.mount("/", StaticFiles(directory=_STUDIO, html=True), name="studio")
     return app
+
+
+async def _sweep(results: Results) -> None:
+    """Remove films whose time is over, until cancelled."""
+    while True:
+        await to_thread.run_sync(results.remove_old)
+        await asyncio.sleep(_SWEEP_EVERY_S)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote, unquote
 
 import httpx
@@ -67,6 +68,19 @@ class SpeechAnswer:
     takes: int
     cached: bool
     chunks: AsyncIterator[AudioChunk]
+
+
+class Animator(Protocol):
+    """Whoever makes the pictures: the avatar service, or another server in its place."""
+
+    async def name(self) -> str:
+        """Return the name of its engine; raises `Unavailable`."""
+
+    async def check_ready(self) -> None:
+        """Return when it is ready; raise `Unavailable` otherwise."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
 
 
 class _ServiceClient:
@@ -235,6 +249,10 @@ class AvatarClient(_ServiceClient):
     async def engine(self) -> LipSyncEngineInfo:
         """Return which engine animates."""
         return LipSyncEngineInfo.model_validate_json(await self._get("/v1/engine"))
+
+    async def name(self) -> str:
+        """Return the name of the engine that animates."""
+        return (await self.engine()).engine
 
     async def avatars(self) -> list[AvatarInfo]:
         """Return the avatars there are."""

@@ -37,14 +37,23 @@ def faststart(fragments: FilmFile) -> FilmFile:
 
     Nothing is decoded. Blocking: a tenth of a second for a minute of film.
     """
-    with ExitStack() as unless_whole, fragments:
+    # The index is written into room kept at the front: moving it there later would need a file to reopen.
+    room = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * _count_packets(fragments)
+    fragments.seek(0)
+    return _remuxed(fragments, {"moov_size": str(room)})
+
+
+def fragmented(film: FilmFile) -> FilmFile:
+    """Return a finished MP4 in fragments, as `MediaSource` wants it; closes `film`. Nothing is decoded. Blocking."""
+    return _remuxed(film, {"movflags": "empty_moov+default_base_moof+frag_keyframe"})
+
+
+def _remuxed(source: FilmFile, options: dict[str, str]) -> FilmFile:
+    with ExitStack() as unless_whole, source:
         finished = unless_whole.enter_context(SpooledTemporaryFile(_IN_MEMORY_BYTES))
-        # The index is written into room kept at the front: moving it there later would need a file to reopen.
-        room = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * _count_packets(fragments)
-        fragments.seek(0)
         with (
-            av.open(fragments, "r") as film,
-            av.open(finished, "w", format="mp4", options={"moov_size": str(room), "fflags": "+bitexact"}) as out,
+            av.open(source, "r") as film,
+            av.open(finished, "w", format="mp4", options={**options, "fflags": "+bitexact"}) as out,
         ):
             streams = {stream.index: out.add_stream_from_template(stream) for stream in film.streams}
             for packet in film.demux():

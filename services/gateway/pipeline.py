@@ -92,17 +92,34 @@ class FilmMaker:
 
         Raises `InvalidRequest` for text without words, and whatever the services refuse.
         """
-        shots = side_by_side(self._shots(script), self._parallel_segments, _EVENTS_AHEAD)
+        async with aclosing(self.render(script, self.speak(script))) as events:
+            async for event in events:
+                yield event
+
+    def speak(self, script: Script) -> AsyncGenerator[Segment, None]:
+        """Return the sentences of `script`, spoken as they are read, each in its place."""
+        return segments_of(self._tts, script)
+
+    async def render(
+        self, script: Script, segments: AsyncGenerator[Segment, None], patience_s: float = 0.0
+    ) -> AsyncGenerator[FilmEvent, None]:
+        """Yield the film of sentences that are spoken already, or will be.
+
+        `patience_s` is how long it waits for the avatar service to have room for the first one.
+        """
+        shots = side_by_side(self._shots(script, segments, patience_s), self._parallel_segments, _EVENTS_AHEAD)
         async with aclosing(shots):
             async for event in shots:
                 yield event
 
-    async def _shots(self, script: Script) -> AsyncGenerator[AsyncGenerator[FilmEvent, None], None]:
-        async with aclosing(Ahead(segments_of(self._tts, script), self._look_ahead)) as segments:
-            async for segment in segments:
-                yield self._shot(script, segment)
+    async def _shots(
+        self, script: Script, segments: AsyncGenerator[Segment, None], patience_s: float
+    ) -> AsyncGenerator[AsyncGenerator[FilmEvent, None], None]:
+        async with aclosing(Ahead(segments, self._look_ahead)) as ahead:
+            async for segment in ahead:
+                yield self._shot(script, segment, PATIENCE_S if segment.spoken.index else patience_s)
 
-    async def _shot(self, script: Script, segment: Segment) -> AsyncGenerator[FilmEvent, None]:
+    async def _shot(self, script: Script, segment: Segment, patience_s: float) -> AsyncGenerator[FilmEvent, None]:
         """Yield what one segment adds to the film."""
         yield segment.spoken
         params = LipSyncParams(
@@ -114,7 +131,6 @@ class FilmMaker:
             frame_skip=script.frame_skip,
         )
         boxes = BoxReader()
-        patience_s = PATIENCE_S if segment.spoken.index else 0.0
         async with self._avatar.lipsync(params, segment.speech, patience_s) as pieces:
             async for piece in pieces:
                 wanted = [box.data for box in boxes.feed(piece) if segment.spoken.index == 0 or not box.is_init]
@@ -122,6 +138,14 @@ class FilmMaker:
                     yield Fragment(segment.spoken.index, b"".join(wanted))
         if not boxes.at_boundary:
             raise EngineFailed("The avatar service broke off in the middle of a fragment; try again.")
+
+
+async def fragments_of(film: AsyncGenerator[FilmEvent, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes of a film; closing this closes it."""
+    async with aclosing(film):
+        async for event in film:
+            if isinstance(event, Fragment):
+                yield event.data
 
 
 async def segments_of(tts: TtsClient, script: Script) -> AsyncGenerator[Segment, None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
@@ -24,6 +26,29 @@ class GatewaySettings(ServiceSettings):
         validation_alias=AliasChoices("GATEWAY_ENABLE_VIDEO", "ENABLE_VIDEO"),
         description="Off: the video endpoints answer 503 and the avatar service is never asked.",
     )
+    use_newavata_api: bool = Field(
+        False,
+        validation_alias=AliasChoices("GATEWAY_USE_NEWAVATA_API", "USE_NEWAVATA_API"),
+        description="Let an existing NewAvata server make the films; the avatar service is not asked then.",
+    )
+    newavata_api_url: str = Field(
+        "http://localhost:8001",
+        validation_alias=AliasChoices("GATEWAY_NEWAVATA_API_URL", "NEWAVATA_API_URL"),
+        description="Base URL of that server.",
+    )
+    video_output_dir: Path = Field(
+        Path("results"),
+        validation_alias=AliasChoices("GATEWAY_VIDEO_OUTPUT_DIR", "VIDEO_OUTPUT_DIR"),
+        description="Where films made for NewAvata's clients are kept.",
+    )
+    results_kept_s: float = Field(600.0, gt=0, description="How long those stay that are not to persist.")
+    public_url: str = Field(
+        "",
+        validation_alias=AliasChoices("GATEWAY_PUBLIC_URL", "LIPSYNC_BASE_URL"),
+        description="What stands before the paths of such films; empty gives paths alone.",
+    )
+    films_at_once: int = Field(2, ge=1, le=64, description="Films made side by side for NewAvata's clients.")
+    films_waiting: int = Field(16, ge=0, description="Such films that may wait; more are answered with 503.")
     default_avatar: str = Field("", description="Avatar of requests that name none; empty takes the first there is.")
     max_text_chars: int = Field(20_000, ge=1, description="Longer texts are answered with 413.")
     look_ahead: int = Field(2, ge=1, le=64, description="Sentences spoken ahead of the one being rendered.")

@@ -60,6 +60,9 @@ class CardEngine:
             self.drawn += 1
             yield card
 
+    def gpu(self) -> None:
+        return None
+
     def close(self) -> None:
         pass
 

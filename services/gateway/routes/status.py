@@ -8,17 +8,17 @@ from fastapi import APIRouter
 
 from services.contract.languages import LANGUAGE_NAMES
 from services.contract.speech import AUTO
-from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.clients import Animator, TtsClient
 from services.gateway.settings import GatewaySettings
 
 
-def status_router(settings: GatewaySettings, tts: TtsClient, avatar: AvatarClient) -> APIRouter:
+def status_router(settings: GatewaySettings, tts: TtsClient, animator: Animator) -> APIRouter:
     """Return `/health` and `/info`."""
     router = APIRouter(tags=["status"])
 
     async def loaded() -> list[str]:
         engines = [(await tts.engine()).engine]
-        return [*engines, (await avatar.engine()).engine] if settings.enable_video else engines
+        return [*engines, await animator.name()] if settings.enable_video else engines
 
     @router.get("/health")
     async def health() -> dict[str, Any]:

@@ -13,12 +13,14 @@ from fastapi.responses import StreamingResponse
 
 from services.chassis.sse import SSE_MEDIA_TYPE
 from services.chassis.streaming import begin_stream, unless_disconnected
+from services.contract.newavata import ListedEngine
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
-from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, Script, SentenceSpoken
+from services.gateway.pipeline import FilmEvent, FilmMaker, Script, SentenceSpoken, fragments_of
 from services.gateway.requests import VideoRequest, read_video_ask
+from services.gateway.speakers import Speakers
 from services.gateway.telling import told
 
 _SCHEMA = {"schema": VideoRequest.model_json_schema()}
@@ -27,7 +29,9 @@ _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 
 
-def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: AvatarClient) -> APIRouter:
+def video_router(
+    casting: Casting, films: FilmMaker, speakers: Speakers, tts: TtsClient, avatar: AvatarClient
+) -> APIRouter:
     """Return the routes below `/video`."""
     router = APIRouter(prefix="/video", tags=["video"])
 
@@ -47,7 +51,7 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
         cast = await casting.cast(await read_video_ask(request))
         film = films.film(cast.script)
         spoken = await unless_disconnected(request, _first_sentence(film))
-        return await begin_stream(request, _fragments(film), LIPSYNC_MEDIA_TYPE, _told(cast, spoken))
+        return await begin_stream(request, fragments_of(film), LIPSYNC_MEDIA_TYPE, _told(cast, spoken))
 
     @router.get("/avatars")
     async def list_avatars() -> dict[str, list[str]]:
@@ -75,20 +79,10 @@ def video_router(casting: Casting, films: FilmMaker, tts: TtsClient, avatar: Ava
         return Response(picture, media_type=media_type, headers={"Cache-Control": "max-age=300"})
 
     @router.get("/tts_engines")
-    async def tts_engines() -> list[dict[str, Any]]:
+    async def tts_engines() -> list[ListedEngine]:
         """List the speech engines with their voices."""
         casting.check_video()
-        stored = [voice.name for voice in await tts.stored_voices()]
-        return [
-            {
-                "id": engine.engine,
-                "name": engine.engine,
-                "voices": [*(voice.name for voice in engine.voices), *(stored if engine.cloning else [])],
-                "default": number == 0,
-                "available": True,
-            }
-            for number, engine in enumerate(await tts.engines())
-        ]
+        return await speakers.listed()
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
@@ -122,17 +116,10 @@ async def _first_sentence(film: AsyncGenerator[FilmEvent, None]) -> SentenceSpok
     return first
 
 
-async def _fragments(film: AsyncGenerator[FilmEvent, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(film):
-        async for event in film:
-            if isinstance(event, Fragment):
-                yield event.data
-
-
 async def _finished(films: FilmMaker, script: Script) -> tuple[SentenceSpoken, FilmFile]:
     film = films.film(script)
     spoken = await _first_sentence(film)
-    async with aclosing(_fragments(film)) as fragments:
+    async with aclosing(fragments_of(film)) as fragments:
         fragmented = await gather(fragments)
     return spoken, await to_thread.run_sync(faststart, fragmented)
 

@@ -27,7 +27,7 @@ from services.avatar.engines.musetalk.pack import Ingredients, Packs, ingredient
 from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
 from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of
 from services.contract.speech import AudioChunk
-from services.contract.video import Timeline
+from services.contract.video import GpuState, Timeline
 
 
 class MuseTalkEngine:
@@ -121,6 +121,13 @@ class MuseTalkEngine:
         latents = torch.zeros(8, LATENT_SIDE, LATENT_SIDE, dtype=self._generator.dtype)
         hearing = Hearing(self._ears, np.zeros(SAMPLE_RATE_HZ, np.float32), Fraction(25))
         face_of(self._batcher.submit(latents, hearing.window(0)))
+
+    def gpu(self) -> GpuState | None:
+        """Return how full the GPU is, with all that others hold on it."""
+        if self._generator.device.type != "cuda":
+            return None
+        free_mb, total_mb = (size // 1024**2 for size in torch.cuda.mem_get_info(self._generator.device))
+        return GpuState(memory_total_mb=total_mb, memory_used_mb=total_mb - free_mb, memory_free_mb=free_mb)
 
     def close(self) -> None:
         """End the thread that owns the device."""

@@ -37,5 +37,8 @@ class PortraitEngine:
         for expression in perform(speech, first_frame, fps, seed=seed):
             yield painter.paint(expression)
 
+    def gpu(self) -> None:
+        """It needs none."""
+
     def close(self) -> None:
         """Nothing is held."""

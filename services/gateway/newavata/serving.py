@@ -1,0 +1,214 @@
+"""Films for NewAvata's clients: the whole text is spoken first, because the avatar is chosen by its length."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+
+from anyio import to_thread
+
+from services.chassis.wav import wav_file
+from services.contract.errors import ServiceError
+from services.contract.newavata import (
+    AUTO_AVATAR,
+    Availability,
+    DoneEvent,
+    ElapsedTimes,
+    ErrorEvent,
+    LipSyncAsk,
+    Resolution,
+    StageEvent,
+)
+from services.contract.speech import SpeechEngineInfo
+from services.contract.video import FILM_SAMPLE_RATE_HZ, AvatarInfo
+from services.gateway.casting import Cast, Casting
+from services.gateway.clients import PATIENCE_S, AvatarClient, TtsClient
+from services.gateway.finish import FilmFile, faststart, gather
+from services.gateway.newavata.results import Result, Results
+from services.gateway.newavata.turns import Turns
+from services.gateway.newavata.webm import webm_of
+from services.gateway.outputs import Outputs
+from services.gateway.pipeline import FilmMaker, Script, Segment, fragments_of
+from services.gateway.requests import VideoAsk, VideoRequest
+
+_FRAMES: dict[Resolution, str] = {"720p": "1280x720", "480p": "854x480", "360p": "640x360"}
+
+Tell = Callable[[StageEvent], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished film, and how long it took."""
+
+    result: Result
+    audio_s: float
+    elapsed: ElapsedTimes
+
+
+class NewAvataStudio:
+    """Makes films the way NewAvata does: one request after the other, announced stage by stage."""
+
+    def __init__(
+        self,
+        casting: Casting,
+        films: FilmMaker,
+        tts: TtsClient,
+        avatar: AvatarClient,
+        turns: Turns,
+        results: Results,
+        outputs: Outputs,
+    ) -> None:
+        self._casting = casting
+        self._films = films
+        self._tts = tts
+        self._avatar = avatar
+        self._results = results
+        self._outputs = outputs
+        self.turns = turns
+
+    async def film(self, ask: LipSyncAsk) -> Made:
+        """Return the film; raises what `events` tells as an error."""
+        return await self._run(ask, ask.sid or uuid.uuid4().hex, lambda event: None)
+
+    async def events(
+        self, ask: LipSyncAsk, url_of: Callable[[Result], str]
+    ) -> AsyncGenerator[StageEvent | DoneEvent | ErrorEvent, None]:
+        """Yield what happens, and last the film or the error. Closing this cancels the film."""
+        sid = ask.sid or uuid.uuid4().hex
+        told: asyncio.Queue[StageEvent | None] = asyncio.Queue()
+        work = asyncio.create_task(self._run(ask, sid, told.put_nowait))
+        work.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (event := await told.get()) is not None:
+                yield event
+            try:
+                made = work.result()
+            except ServiceError as error:
+                yield ErrorEvent(message=error.detail)
+            else:
+                yield DoneEvent(
+                    video_url=url_of(made.result),
+                    audio_duration=made.audio_s,
+                    persistent=made.result.persistent,
+                    elapsed=made.elapsed,
+                )
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+
+    def availability(self) -> Availability:
+        """Return whether somebody should come now."""
+        load, wait_s = self.turns.load, round(self.turns.wait_s, 1)
+        if self.turns.full:
+            state, message = "overloaded", "The queue is full; use another server for now."
+        elif load.processing_count >= load.max_concurrent:
+            state, message = "busy", f"All places are taken; a film would begin in about {wait_s:g} s."
+        else:
+            state, message = "available", "A film would begin at once."
+        return Availability.model_validate(
+            load.model_dump()
+            | {
+                "available": state != "overloaded",
+                "availability": state,
+                "recommendation": "use_other_service" if state == "overloaded" else "use_this_server",
+                "estimated_wait_seconds": wait_s,
+                "message": message,
+            }
+        )
+
+    async def _run(self, ask: LipSyncAsk, sid: str, tell: Tell) -> Made:
+        return await self.turns.run(sid, partial(self._make, ask, lambda event: tell(_named(event, sid))))
+
+    async def _make(self, ask: LipSyncAsk, tell: Tell) -> Made:
+        began = time.monotonic()
+        cast = await self._cast(ask)
+        tell(StageEvent(stage="tts", message=" ".join(["Speaking the text ...", *cast.notices])))
+        segments = [segment async for segment in self._films.speak(cast.script)]
+        spoken = time.monotonic()
+        audio_s = sum(segment.spoken.frames for segment in segments) / float(cast.script.fps)
+        tell(
+            StageEvent(stage="tts_done", message="The text is spoken.", audio_url=self._url(segments), duration=audio_s)
+        )
+        tell(StageEvent(stage="lipsync", message="Making the film ..."))
+        script = cast.script
+        if ask.avatar == AUTO_AVATAR:
+            script = replace(script, avatar=longest_enough(await self._avatar.avatars(), audio_s, script.avatar))
+        film = await self._filmed(script, segments)
+        if ask.output_format == "webm":
+            film = await webm_of(film)
+        with film:
+            keep = partial(self._results.keep, film, ask.text, ask.output_format, persist=ask.persist)
+            result = await to_thread.run_sync(keep)
+        done = time.monotonic()
+        times = ElapsedTimes(tts=spoken - began, lipsync=done - spoken, total=done - began)
+        return Made(result, audio_s, times)
+
+    async def _cast(self, ask: LipSyncAsk) -> Cast:
+        resolution, frame_skip = ask.frames
+        engines = await self._tts.engines()
+        stored = [voice.name for voice in await self._tts.stored_voices()]
+        engine, voice, notices = known_speaker(ask, engines, stored)
+        request = VideoRequest(
+            text=ask.text,
+            avatar=ask.avatar,
+            tts_engine=engine,
+            voice=voice,
+            size=_FRAMES[resolution],
+            frame_skip=frame_skip,
+        )
+        cast = await self._casting.cast(VideoAsk(request))
+        return replace(cast, notices=(*cast.notices, *notices))
+
+    async def _filmed(self, script: Script, segments: Sequence[Segment]) -> FilmFile:
+        film = self._films.render(script, _each(segments), PATIENCE_S)
+        async with aclosing(fragments_of(film)) as fragments:
+            fragmented = await gather(fragments)
+        return await to_thread.run_sync(faststart, fragmented)
+
+    def _url(self, segments: Sequence[Segment]) -> str:
+        pcm = b"".join(segment.speech.pcm for segment in segments)
+        return f"/outputs/{self._outputs.keep(wav_file(pcm, FILM_SAMPLE_RATE_HZ), 'wav')}"
+
+
+def longest_enough(avatars: Sequence[AvatarInfo], audio_s: float, otherwise: str) -> str:
+    """Return the avatar with the shortest clip that lasts as long as the speech, else the longest clip.
+
+    `otherwise` is returned where no avatar has a clip.
+    """
+    clips = sorted((avatar for avatar in avatars if avatar.motion_s), key=lambda avatar: avatar.motion_s)
+    if not clips:
+        return otherwise
+    return next((avatar.name for avatar in clips if avatar.motion_s >= audio_s), clips[-1].name)
+
+
+def known_speaker(
+    ask: LipSyncAsk, engines: Sequence[SpeechEngineInfo], stored: Sequence[str]
+) -> tuple[str, str, list[str]]:
+    """Return the engine and voice asked for, empty where they do not exist here, and what is to be told of that.
+
+    NewAvata's clients name its own engines and voices, and must work unchanged.
+    """
+    notices: list[str] = []
+    engine, voice = ask.tts_engine or "", ask.tts_voice or ""
+    voices = {voice.name for info in engines if engine in ("", info.engine) for voice in info.voices} | set(stored)
+    if engine and engine not in {info.engine for info in engines}:
+        notices.append(f"{engine} does not run here; {engines[0].engine} speaks.")
+        engine, voices = "", {voice.name for voice in engines[0].voices} | set(stored)
+    if voice and voice not in voices:
+        notices.append(f"There is no voice {voice} here; another one speaks.")
+        voice = ""
+    return engine, voice, notices
+
+
+def _named(event: StageEvent, sid: str) -> StageEvent:
+    return event.model_copy(update={"sid": sid})
+
+
+async def _each(segments: Sequence[Segment]) -> AsyncGenerator[Segment, None]:
+    for segment in segments:
+        yield segment
