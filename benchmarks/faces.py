@@ -31,10 +31,12 @@ from benchmarks.networks import full_networks, tiny_networks
 from benchmarks.report import report
 from services.avatar.artwork import read_avatar
 from services.avatar.engine import FrameSize
+from services.avatar.engines.musetalk.blending import patch_of
 from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.generation import LATENT_SIDE, Generator
 from services.avatar.engines.musetalk.hearing import Ears, Hearing, with_places
+from services.avatar.engines.musetalk.passes import Mode
 from services.avatar.engines.musetalk.track import Track
 from services.avatar.engines.musetalk.weights import Networks
 from services.avatar.mux import mux_segment
@@ -57,17 +59,29 @@ class Plan:
     device: str
     dtype: torch.dtype
     batches: tuple[int, ...]
-    compiled: tuple[bool, ...]
+    modes: tuple[Mode, ...]
     rounds: int
     streams: tuple[int, ...]
     speech_s: float
+    stream_batch: int
+    stream_mode: Mode
 
     @classmethod
     def of(cls, device: str) -> Plan:
         """Return the whole plan for a GPU, and for a CPU what can be waited for."""
         if device.startswith("cuda"):
-            return cls(device, torch.bfloat16, (1, 2, 4, 8, 16, 32), (False, True), 20, (1, 2, 4, 8), 10.0)
-        return cls(device, torch.float32, (1, 2), (False,), 2, (1,), 0.4)
+            return cls(
+                device,
+                torch.bfloat16,
+                (1, 2, 4, 8, 16, 32),
+                ("eager", "graph", "compile"),
+                20,
+                (1, 2, 4, 8),
+                10.0,
+                8,
+                "graph",
+            )
+        return cls(device, torch.float32, (1, 2), ("eager",), 2, (1,), 0.4, 2, "eager")
 
 
 def main() -> None:
@@ -104,7 +118,7 @@ def work(networks: Networks, plan: Plan) -> list[Row]:
         "generator": lambda: generator.predict(latents, said),
         "decoding, SD-VAE": lambda: generator.decode(predicted),
         "decoding, TAESD": lambda: small.decode(predicted),
-        "encoding, once for each frame of an avatar": lambda: generator.latents(face),
+        "encoding, once for each frame of an avatar": lambda: generator.latents(face[None]),
         "hearing 30 s": lambda: Ears(networks.whisper).tokens(sound),
     }
     return [
@@ -117,15 +131,15 @@ def network_speeds(networks: Networks, plan: Plan, peak: float) -> Iterator[Row]
     for decoder in ("SD-VAE", "TAESD"):
         tiny = networks.tiny_decoder if decoder == "TAESD" else None
         flops = counted(lambda tiny=tiny: Generator(networks.unet, networks.vae, tiny).faces(*inputs(plan, 1)))
-        for compiled in plan.compiled:
+        for mode in plan.modes:
             for batch in plan.batches:
-                generator = Generator(networks.unet, networks.vae, tiny, compiled=compiled)
+                generator = Generator(networks.unet, networks.vae, tiny, mode=mode)
                 given = inputs(plan, batch)
                 forget_peak(plan)
                 fps = batch / seconds(lambda generator=generator, given=given: generator.faces(*given), plan)
                 yield {
                     "decoder": decoder,
-                    "mode": "compiled" if compiled else "eager",
+                    "mode": mode,
                     "batch": batch,
                     "fps": fps,
                     "of the peak": fps * flops / peak,
@@ -155,10 +169,8 @@ def streams(networks: Networks, plan: Plan) -> Iterator[Row]:
 
 def engine_of(networks: Networks, plan: Plan) -> MuseTalkEngine:
     """Return an engine that generates every frame, with the image model's own decoder."""
-    batch, compiled = plan.batches[-1], plan.compiled[-1]
-    return MuseTalkEngine(
-        replace(networks, tiny_decoder=None), FaceOptions(), batch=batch, gated=False, compiled=compiled
-    )
+    large = replace(networks, tiny_decoder=None)
+    return MuseTalkEngine(large, FaceOptions(), batch=plan.stream_batch, gated=False, mode=plan.stream_mode)
 
 
 @dataclass(frozen=True)
@@ -211,29 +223,31 @@ def against_upstream(networks: Networks, plan: Plan, what: str) -> Row:
 
 def without_networks(plan: Plan) -> Row:
     """The same with networks that cost nothing: what blending and encoding alone come to."""
-    small = Plan(plan.device, plan.dtype, (8,), (False,), plan.rounds, plan.streams, 4.0)
+    small = replace(plan, speech_s=4.0, stream_batch=8)
     return against_upstream(tiny_networks().placed(plan.device, plan.dtype), small, "tiny")
 
 
 def upstream(networks: Networks, plan: Plan, track: Track, said: AudioChunk) -> None:
     """Batches of eight one after the other, the whole frame blended by Pillow, PNG files, then ffmpeg."""
-    generator, still = Generator(networks.unet, networks.vae), track.stills[0]
+    generator, latents, picture = Generator(networks.unet, networks.vae), track.latents(0)[None], track.picture(0)
     sound = np.frombuffer(said.pcm, "<i2")[::3].astype(np.float32) / 32768
     frames = round(said.duration_s * FPS)
     heard = Hearing(Ears(networks.whisper), sound, FPS).windows(range(frames))
-    left, top, right, bottom = still.patch.face_box
-    mask = Pillow.fromarray(still.patch.mask)
+    left, top, right, bottom = box = track.patch(0).face_box
+    patch = patch_of(box, np.full((512, 512), 255, np.uint8))
+    mask = Pillow.fromarray(patch.mask)
     faces: list[np.ndarray[Any, Any]] = []
     for at in range(0, frames, UPSTREAM_BATCH):
-        batch = with_places(heard[at : at + UPSTREAM_BATCH]).to(plan.dtype)
-        faces += list(generator.faces(still.latents.expand(len(batch), -1, -1, -1), batch).cpu().numpy())
+        batch = with_places(heard[at : at + UPSTREAM_BATCH]).to(generator.device, generator.dtype)
+        seen = latents.to(generator.device).expand(len(batch), -1, -1, -1)
+        faces += list(generator.faces(seen, batch).cpu().numpy())
     with tempfile.TemporaryDirectory() as folder:
         for number, face in enumerate(faces):
-            body = Pillow.fromarray(still.picture[:, :, ::-1])
-            square = body.crop(still.patch.crop_box)
+            body = Pillow.fromarray(picture[:, :, ::-1])
+            square = body.crop(patch.mask_box)
             resized = Pillow.fromarray(cv2.resize(face, (right - left, bottom - top))[:, :, ::-1])
-            square.paste(resized, (left - still.patch.crop_box[0], top - still.patch.crop_box[1]))
-            body.paste(square, still.patch.crop_box[:2], mask)
+            square.paste(resized, (left - patch.mask_box[0], top - patch.mask_box[1]))
+            body.paste(square, patch.mask_box[:2], mask)
             cv2.imwrite(f"{folder}/{number:08d}.png", np.asarray(body)[:, :, ::-1])
         command = [get_ffmpeg_exe(), "-y", "-v", "error", "-r", "25", "-i", f"{folder}/%08d.png"]
         subprocess.run(

@@ -58,7 +58,11 @@ class AvatarSettings(ServiceSettings):
     )
     musetalk_batch: int = Field(8, ge=1, le=64, description="Frames generated together, of all requests.")
     musetalk_decoder: Literal["sd-vae", "taesd"] = Field("sd-vae", description="taesd: far less work, a bit less fine.")
-    musetalk_compile: bool = Field(False, description="Compile the networks at start; for GPUs, and takes a minute.")
+    musetalk_mode: Literal["auto", "eager", "graph", "compile", "tensorrt"] = Field(
+        "auto",
+        description="How the networks run: recorded as a CUDA graph, compiled at start (a minute), by TensorRT where "
+        "torch-tensorrt is installed, or none of it. auto is graph on a GPU and eager elsewhere.",
+    )
     silence_gate: bool = Field(True, description="Show the avatar's own mouth where nothing is said.")
     bbox_shift: int = Field(0, ge=-100, le=100, description="Pixels by which v1 moves the middle of the face down.")
     extra_margin: int = Field(10, ge=0, le=100, description="Pixels below the chin that v1.5 generates too.")

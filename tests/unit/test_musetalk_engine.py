@@ -19,6 +19,7 @@ from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.generation import Generator
 from services.avatar.engines.musetalk.making import make_musetalk
+from services.avatar.engines.musetalk.passes import pass_of
 from services.avatar.engines.musetalk.track import Track, place_at
 from services.avatar.engines.musetalk.weights import load_networks
 from services.avatar.settings import AvatarSettings
@@ -249,3 +250,10 @@ def test_skipped_frames_are_mixed_of_their_neighbours(
         assert np.abs(some[key].astype(int) - every[key]).max() <= 1
     between = (1 - 1 / skip) * every[0].astype(float) + every[skip] / skip
     assert np.abs(some[1] - between).max() <= 2
+
+
+def test_modes_of_a_gpu_are_refused_without_one(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match="eager"):
+        make_musetalk(settings(weights, musetalk_mode="graph"))
+    with pytest.raises(Unavailable, match="torch-tensorrt"):
+        pass_of(lambda latents, windows: latents, "tensorrt")

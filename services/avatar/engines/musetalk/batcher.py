@@ -11,6 +11,7 @@ import time
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,38 +71,92 @@ class Batcher:
         self._thread.join()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            try:
-                faces = self._faces(batch)
-            except (RuntimeError, ServiceError) as error:
-                for job in batch:
-                    job.face.set_exception(told(error))
-            else:
-                for job, face in zip(batch, faces, strict=False):
-                    job.face.set_result(face)
+        """Launch each batch before the one before is waited for, so that a GPU never waits for Python."""
+        launched: _Launched | None = None
+        while True:
+            batch = self._next_batch(wait=launched is None)
+            if not batch and launched is None:
+                return
+            following = self._launch(batch) if batch else None
+            if launched is not None:
+                _deliver(launched)
+            launched = following
+            if launched is not None and launched.done is None:
+                _deliver(launched)
+                launched = None
 
-    def _next_batch(self) -> list[_Job]:
-        """Return the next jobs; none when it is over."""
+    def _next_batch(self, *, wait: bool) -> list[_Job]:
+        """Return the next jobs; none when it is over, or when nothing waits and neither does the caller."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            full_by = time.monotonic() + self._patience_s
-            self._changed.wait_for(
-                lambda: len(self._waiting) >= self._size or self._closed, max(0.0, full_by - time.monotonic())
-            )
+            if wait:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._waiting:
+                full_by = time.monotonic() + self._patience_s
+                self._changed.wait_for(
+                    lambda: len(self._waiting) >= self._size or self._closed, max(0.0, full_by - time.monotonic())
+                )
             batch: list[_Job] = []
             while self._waiting and len(batch) < self._size:
                 job = self._waiting.popleft()
                 if job.face.set_running_or_notify_cancel():
                     batch.append(job)
-        return batch if batch or self._closed else self._next_batch()
+            closed = self._closed
+        return batch if batch or closed or not wait else self._next_batch(wait=wait)
 
-    def _faces(self, batch: list[_Job]) -> npt.NDArray[np.uint8]:
+    def _launch(self, batch: list[_Job]) -> _Launched | None:
+        """Start the work on a batch; None when that failed, which its jobs are told."""
         padded = [*batch, *[batch[-1]] * (self._size - len(batch))]
         generator = self._generator
-        latents = torch.stack([job.latents for job in padded]).to(generator.device)
-        windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
-        faces: npt.NDArray[np.uint8] = generator.faces(latents, windows).cpu().numpy()
-        return faces
+        try:
+            latents = _on_device(torch.stack([job.latents for job in padded]), generator.device)
+            windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
+            return _Launched.of(batch, generator.faces(latents, windows))
+        except (RuntimeError, ServiceError) as error:
+            _fail(batch, error)
+            return None
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """A batch whose faces are on their way."""
+
+    batch: list[_Job]
+    faces: Tensor
+    """In the memory of the host, once `done`."""
+    done: Any
+    """A `torch.cuda.Event`; None where they are there already."""
+
+    @classmethod
+    def of(cls, batch: list[_Job], faces: Tensor) -> _Launched:
+        if faces.device.type != "cuda":
+            return cls(batch, faces, None)
+        host = torch.empty(faces.shape, dtype=faces.dtype, pin_memory=True)
+        host.copy_(faces, non_blocking=True)
+        done: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+        return cls(batch, host, done)
+
+
+def _on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Send a tensor of the host on its way to the device."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _deliver(launched: _Launched) -> None:
+    """Wait for a batch, and hand out its faces."""
+    try:
+        if launched.done is not None:
+            launched.done.synchronize()
+    except RuntimeError as error:
+        _fail(launched.batch, error)
+        return
+    for job, face in zip(launched.batch, launched.faces.numpy(), strict=False):
+        job.face.set_result(face)
+
+
+def _fail(batch: list[_Job], error: RuntimeError | ServiceError) -> None:
+    for job in batch:
+        job.face.set_exception(told(error))
 
 
 def face_of(future: Future[Face]) -> Face:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import islice
 
 import numpy as np
-import soxr
 import torch
+from torch import Tensor
 
+from services.avatar.ahead import run_ahead
 from services.avatar.engine import AvatarSource, FrameSize, Tell, VideoFrame, tell_nobody
-from services.avatar.engines.musetalk.batcher import Batcher, Face, face_of, told
+from services.avatar.engines.musetalk.batcher import Batcher, face_of, told
 from services.avatar.engines.musetalk.blending import blend
 from services.avatar.engines.musetalk.faces import FaceOptions
-from services.avatar.engines.musetalk.gate import speech_weights
+from services.avatar.engines.musetalk.gate import Gate
 from services.avatar.engines.musetalk.generation import LATENT_SIDE
 from services.avatar.engines.musetalk.generation import Generator as FaceGenerator
-from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Hearing, Sound
+from services.avatar.engines.musetalk.hearing import SAMPLE_RATE_HZ, Ears, Hearing
 from services.avatar.engines.musetalk.interpolation import Interpolation, MixedFace
+from services.avatar.engines.musetalk.live import LiveHearing, LiveSpeech
 from services.avatar.engines.musetalk.pack import Ingredients, Packs, ingredients
+from services.avatar.engines.musetalk.passes import Mode
+from services.avatar.engines.musetalk.resampling import at_16_khz
 from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
 from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of
 from services.contract.speech import AudioChunk
@@ -45,14 +48,14 @@ class MuseTalkEngine:
         batch: int = 8,
         version: Version = "v15",
         gated: bool = True,
-        compiled: bool = False,
+        mode: Mode = "eager",
         packs: Packs | None = None,
     ) -> None:
-        """`gated`: the networks rest where nothing is said. `compiled`: they are compiled, which takes a minute.
+        """`gated`: the networks rest where nothing is said. `mode`: how they are run.
 
         `packs`: where prepared avatars are kept; by default they are held in memory.
         """
-        self._generator = FaceGenerator(networks.unet, networks.vae, networks.tiny_decoder, compiled=compiled)
+        self._generator = FaceGenerator(networks.unet, networks.vae, networks.tiny_decoder, mode=mode)
         self._ears = Ears(networks.whisper)
         self._options = options
         self._version = version
@@ -81,29 +84,48 @@ class MuseTalkEngine:
         self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
     ) -> Generator[VideoFrame, None, None]:
         """Yield the frames that hold `speech`; as many as two batches are made ahead of the reader."""
-        frames = Timeline(fps).frames_to_hold(first_frame, speech.samples)
-        sound = _at_16_khz(speech)
-        hearing = Hearing(self._ears, sound, fps)
-        weights = speech_weights(sound, frames, fps) if self._gated else np.ones(frames, np.float32)
+        frames = Timeline(fps, speech.sample_rate_hz).frames_to_hold(first_frame, speech.samples)
+        sound = at_16_khz(speech)
+        gate = Gate(fps)
+        gate.hear(sound)
+        gate.end()
+        shots = _Shots(track, first_frame, fps, gate if self._gated else None, Hearing(self._ears, sound, fps).window)
+        return self._shown(self._asked(shots, range(frames), frame_skip, frames - 1))
 
-        def generate(frame: int) -> Future[Face]:
-            place = place_at(first_frame + frame, fps, len(track))
-            return self._batcher.submit(track.latents(place), hearing.window(frame))
+    def render_live(
+        self, track: Track, pieces: Iterable[AudioChunk], first_frame: int, fps: Fraction
+    ) -> Generator[VideoFrame, None, None]:
+        """Yield the frames that hold `pieces`, which come while they are spoken, each as soon as it can be made.
 
-        def ask(frame: int, weight: float) -> _Asked:
-            face = between(frame) if weight > 0 else None
-            return _Asked(track, place_at(first_frame + frame, fps, len(track)), weight, face)
+        It is what `render` yields but for what had not been said yet: see `live`. The gate opens later
+        for the same reason. Closing this waits for the piece that is being waited for.
+        """
+        hearing, gate = LiveHearing(self._ears, fps), Gate(fps)
+        shots = _Shots(track, first_frame, fps, gate if self._gated else None, hearing.window)
+        return self._shown(self._asked(shots, LiveSpeech(hearing, gate, fps, first_frame).frames(pieces)))
 
-        between = Interpolation(generate, frames, frame_skip)
-        to_ask = (ask(frame, weight) for frame, weight in enumerate(weights.tolist()))
-        asked = deque(islice(to_ask, self._ahead))
+    def _asked(
+        self, shots: _Shots, frames: Iterable[int], frame_skip: int = 1, last: int | None = None
+    ) -> Generator[_Asked, None, None]:
+        """Ask for the frames' faces, one after the other; take back those that nobody waits for."""
+        faces = Interpolation(lambda frame: self._batcher.submit(*shots.seen_and_heard(frame)), frame_skip, last)
+        recent: deque[_Asked] = deque(maxlen=2 * self._ahead)
         try:
-            while asked:
-                yield asked.popleft().shown()
-                asked.extend(islice(to_ask, 1))
-        finally:
-            for one in asked:
-                one.cancel()
+            for frame in frames:
+                weight = shots.weight(frame)
+                asked = _Asked(shots.track, shots.place(frame), weight, faces(frame) if weight > 0 else None)
+                recent.append(asked)
+                yield asked
+        except GeneratorExit:
+            for asked in recent:
+                asked.cancel()
+            raise
+
+    def _shown(self, asked: Generator[_Asked, None, None]) -> Generator[VideoFrame, None, None]:
+        """Yield the frames once their faces are there; up to two batches are asked for early."""
+        with closing(run_ahead(asked, self._ahead)) as ahead:
+            for frame in ahead:
+                yield frame.shown()
 
     def _ingredients(self, source: AvatarSource, size: FrameSize) -> Ingredients:
         return ingredients(
@@ -135,6 +157,29 @@ class MuseTalkEngine:
 
 
 @dataclass(frozen=True)
+class _Shots:
+    """What the faces of one segment are made of."""
+
+    track: Track
+    first_frame: int
+    fps: Fraction
+    gate: Gate | None
+    window: Callable[[int], Tensor]
+
+    def place(self, frame: int) -> int:
+        """Return which frame of the avatar's motion is seen."""
+        return place_at(self.first_frame + frame, self.fps, len(self.track))
+
+    def weight(self, frame: int) -> float:
+        """Return how much of the generated face is shown."""
+        return 1.0 if self.gate is None else self.gate.weight(frame)
+
+    def seen_and_heard(self, frame: int) -> tuple[Tensor, Tensor]:
+        """Return latents and window."""
+        return self.track.latents(self.place(frame)), self.window(frame)
+
+
+@dataclass(frozen=True)
 class _Asked:
     """A frame whose face is being made; `face` is None where the avatar's own is shown."""
 
@@ -154,9 +199,3 @@ class _Asked:
         """Say that nobody wants it any more."""
         if self.face is not None:
             self.face.cancel()
-
-
-def _at_16_khz(speech: AudioChunk) -> Sound:
-    samples = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / np.float32(32768)
-    resampled: Sound = soxr.resample(samples, speech.sample_rate_hz, SAMPLE_RATE_HZ)
-    return resampled

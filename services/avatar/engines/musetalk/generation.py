@@ -10,13 +10,14 @@ crops [n, 256, 256, 3] uint8 BGR
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from services.avatar.engines.musetalk.passes import Mode, pass_of
 
 FACE_SIDE_PX = 256
 LATENT_SIDE = 32
@@ -30,18 +31,16 @@ Faces = npt.NDArray[np.uint8]
 class Generator:
     """The image model and the generator, on one device in one precision."""
 
-    def __init__(self, unet: Any, vae: Any, tiny_decoder: Any = None, *, compiled: bool = False) -> None:
+    def __init__(self, unet: Any, vae: Any, tiny_decoder: Any = None, *, mode: Mode = "eager") -> None:
         """`tiny_decoder`, an `AutoencoderTiny`, decodes in the image model's place: seventeen times less work.
 
-        `compiled` has torch compile what every batch goes through; batches must then be of one size.
+        `mode` says how `faces` is run; in all but the first, batches must be of one size.
         """
         self._unet, self._vae, self._tiny_decoder = unet, vae, tiny_decoder
         self._scale = float(vae.config.scaling_factor)
         self.device: torch.device = unet.device
         self.dtype: torch.dtype = unet.dtype
-        self._faces: Callable[[Tensor, Tensor], Tensor] = self._faces_of
-        if compiled:
-            self._faces = torch.compile(self._faces_of, mode="max-autotune-no-cudagraphs", dynamic=False)
+        self._faces = pass_of(self._faces_of, mode)
 
     @torch.inference_mode()
     def latents(self, crops: Faces) -> Tensor:
@@ -58,7 +57,10 @@ class Generator:
 
     @torch.inference_mode()
     def faces(self, latents: Tensor, windows: Tensor) -> Tensor:
-        """Return the faces [n, 256, 256, 3] uint8 BGR of latents [n, 8, 32, 32] that say windows [n, 50, 384]."""
+        """Return the faces [n, 256, 256, 3] uint8 BGR of latents [n, 8, 32, 32] that say windows [n, 50, 384].
+
+        They are valid until the next call, and stay on the device.
+        """
         return self._faces(latents, windows)
 
     def _faces_of(self, latents: Tensor, windows: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ TOKENS_PER_FRAME = 10
 LAYERS = 5
 FEATURES = 384
 
-_SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
-_SEGMENT_TOKENS = 30 * TOKENS_PER_S
+SEGMENT_SAMPLES = 30 * SAMPLE_RATE_HZ
+SEGMENT_TOKENS = 30 * TOKENS_PER_S
 _SEGMENTS_HELD = 2
 _FRAMES_BEFORE = 2
 
@@ -53,6 +53,15 @@ class Ears:
         return torch.stack(states, 2)[0]
 
 
+def span_of(frame: int, fps: Fraction) -> tuple[int, int]:
+    """Return the first token that frame `frame` hears, and the one after the last.
+
+    They lie around floor(50 i / fps), in exact arithmetic, so that no rate drifts.
+    """
+    start = math.floor(frame * TOKENS_PER_S / fps) - _FRAMES_BEFORE * math.ceil(TOKENS_PER_S / fps)
+    return start, start + TOKENS_PER_FRAME
+
+
 class Hearing:
     """A piece of sound, heard as its frames are asked for: of ten minutes no more is held than of one.
 
@@ -65,12 +74,8 @@ class Hearing:
         self._segment = functools.lru_cache(_SEGMENTS_HELD)(self._heard)
 
     def window(self, frame: int) -> Tensor:
-        """Return what frame `frame` hears, [50, 384].
-
-        It takes ten tokens around floor(50 i / fps), in exact arithmetic, so that no rate drifts.
-        """
-        start = math.floor(frame * TOKENS_PER_S / self._fps) - _FRAMES_BEFORE * math.ceil(TOKENS_PER_S / self._fps)
-        return torch.cat(list(self._between(start, start + TOKENS_PER_FRAME))).flatten(0, 1)
+        """Return what frame `frame` hears, [50, 384]: ten tokens of five layers."""
+        return torch.cat(list(self._between(*span_of(frame, self._fps)))).flatten(0, 1)
 
     def windows(self, frames: Iterable[int]) -> Tensor:
         """Return the windows of several frames, [frames, 50, 384]."""
@@ -82,14 +87,14 @@ class Hearing:
             end = min(stop, 0) if start < 0 else stop
             yield torch.zeros(end - start, LAYERS, FEATURES, device=self._ears.device)
         else:
-            number, offset = divmod(start, _SEGMENT_TOKENS)
-            end = min(stop, self._tokens, (number + 1) * _SEGMENT_TOKENS)
+            number, offset = divmod(start, SEGMENT_TOKENS)
+            end = min(stop, self._tokens, (number + 1) * SEGMENT_TOKENS)
             yield self._segment(number)[offset : offset + end - start]
         if end < stop:
             yield from self._between(end, stop)
 
     def _heard(self, number: int) -> Tensor:
-        return self._ears.tokens(self._sound[number * _SEGMENT_SAMPLES : (number + 1) * _SEGMENT_SAMPLES])
+        return self._ears.tokens(self._sound[number * SEGMENT_SAMPLES : (number + 1) * SEGMENT_SAMPLES])
 
 
 def places(length: int, features: int = FEATURES) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -36,16 +37,17 @@ class MixedFace:
 class Interpolation:
     """The faces of one segment, asked for frame by frame; only every `skip`-th and the last are generated."""
 
-    def __init__(self, generate: Callable[[int], Future[Face]], frames: int, skip: int) -> None:
+    def __init__(self, generate: Callable[[int], Future[Face]], skip: int = 1, last: int | None = None) -> None:
+        """`last` is the segment's last frame, where it is known."""
         self._generate = generate
-        self._last = frames - 1
+        self._last = math.inf if last is None else last
         self._skip = skip
         self._generated: dict[int, Future[Face]] = {}
 
     def __call__(self, frame: int) -> MixedFace:
         """Return the face of a frame; frames must be asked for in order, but may be left out."""
         before = frame - frame % self._skip
-        after = before if before == frame else min(before + self._skip, self._last)
+        after = before if before == frame else int(min(before + self._skip, self._last))
         self._generated = {key: face for key, face in self._generated.items() if key >= before}
         for key in (before, after):
             if key not in self._generated:
