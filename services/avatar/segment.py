@@ -52,14 +52,16 @@ def segment_of(speech: AudioChunk, first_frame: int, fps: Fraction, size: FrameS
     """
     if not all(math.isfinite(mark.start_s) and math.isfinite(mark.end_s) for mark in speech.marks):
         raise InvalidRequest("Every mark needs a finite start_s and end_s.")
-    samples = _at_film_rate(speech)
-    if not samples.size:
+    pcm = _at_film_rate(speech)
+    if not pcm:
         raise InvalidRequest("There is no sound in the body; send at least one sample of PCM.")
     timeline = Timeline(fps)
-    frames = timeline.frames_to_hold(first_frame, samples.size)
-    silence = np.zeros(timeline.samples_between(first_frame, frames) - samples.size, np.int16)
-    pcm = np.concatenate([samples, silence]).astype("<i2").tobytes()
-    return Segment(replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ), first_frame, fps, size, frame_skip)
+    samples = len(pcm) // SAMPLE_BYTES
+    frames = timeline.frames_to_hold(first_frame, samples)
+    if silence := timeline.samples_between(first_frame, frames) - samples:
+        pcm += bytes(SAMPLE_BYTES * silence)
+    speech = replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ)
+    return Segment(speech, first_frame, fps, size, frame_skip)
 
 
 def samples_of(speech: AudioChunk) -> Samples:
@@ -72,9 +74,9 @@ def samples_of(speech: AudioChunk) -> Samples:
     return np.frombuffer(speech.pcm, "<i2").astype(np.int16, copy=False)
 
 
-def _at_film_rate(speech: AudioChunk) -> Samples:
+def _at_film_rate(speech: AudioChunk) -> bytes:
     samples = samples_of(speech)
     if speech.sample_rate_hz == FILM_SAMPLE_RATE_HZ:
-        return samples
+        return speech.pcm
     resampled: Samples = soxr.resample(samples, speech.sample_rate_hz, FILM_SAMPLE_RATE_HZ)
-    return resampled
+    return resampled.astype("<i2", copy=False).tobytes()

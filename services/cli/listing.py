@@ -27,14 +27,15 @@ async def show_avatars(console: Console) -> None:
     """Print a table of the avatars."""
     async with _clients() as (_, avatar):
         avatars = await avatar.avatars()
-    table = Table("avatar", "title", "picture", "licence", title="Avatars")
+    table = Table("avatar", "title", "picture", "clip", "licence", title="Avatars")
     for info in avatars:
-        table.add_row(info.name, info.title, f"{info.width}x{info.height}", info.license)
+        clip = f"{info.motion_s:.1f} s" if info.motion_s else ""
+        table.add_row(info.name, info.title, f"{info.width}x{info.height}", clip, info.license)
     console.print(table)
 
 
 async def add_avatar(picture: bytes, name: str, console: Console) -> None:
-    """Keep `picture` as avatar `name`, and print what will look less good than it could."""
+    """Keep `picture`, which may be a clip, as avatar `name`, and print what will look less good than it could."""
     async with _clients() as (_, avatar):
         with console.status("looking for the face"):
             info = await avatar.add_avatar(picture, name=name, keep=True)

@@ -81,10 +81,12 @@ def voices() -> None:
 
 @avatar_app.command("add")
 def avatar_add(
-    picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A front-facing picture.")],
+    picture: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A front-facing picture, or a clip of somebody.")
+    ],
     name: Annotated[str, typer.Option(help="Letters, digits, - and _.")],
 ) -> None:
-    """Keep a picture as an avatar."""
+    """Keep a picture or a clip as an avatar."""
     from services.cli.listing import add_avatar
 
     run_to_its_end(add_avatar(picture.read_bytes(), name, Console()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,7 +43,7 @@ from services.contract.speech import (
     StoredVoice,
     VoiceConsent,
 )
-from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams
+from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams, Preparation
 
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
@@ -272,13 +272,14 @@ class AvatarClient(_ServiceClient):
         """Remove an avatar that was added."""
         await self._read(self._http.build_request("DELETE", f"/v1/avatars/{quote(name, safe='')}"))
 
-    @asynccontextmanager
-    async def prepare(self, name: str, params: FrameParams) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Have an avatar prepared, and give the events that tell how far it is."""
+    async def prepare(self, name: str, params: FrameParams) -> AsyncGenerator[Preparation, None]:
+        """Have an avatar prepared, and yield how far it is; leaving ends the work."""
         path = f"/v1/avatars/{quote(name, safe='')}/prepare"
         request = self._http.build_request("POST", path, params=params.model_dump(mode="json"))
         async with self._answer(request) as answer:
-            yield answer.aiter_raw()
+            async for line in answer.aiter_lines():
+                if line.startswith("data:"):
+                    yield Preparation.model_validate_json(line.removeprefix("data:"))
 
     async def portrait(self, name: str) -> tuple[bytes, str]:
         """Return a small picture of an avatar, and its media type."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.params import Form
 from fastapi.responses import StreamingResponse
 
-from services.chassis.sse import SSE_MEDIA_TYPE
+from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.newavata import ListedEngine
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
@@ -100,9 +100,9 @@ def video_router(
 
 
 async def _preparation(avatar: AvatarClient, name: str, params: FrameParams) -> AsyncGenerator[bytes, None]:
-    async with avatar.prepare(name, params) as events:
-        async for piece in events:
-            yield piece
+    async with aclosing(avatar.prepare(name, params)) as events:
+        async for event in events:
+            yield message(event.model_dump(mode="json", exclude_none=True))
 
 
 async def _first_sentence(film: AsyncGenerator[FilmEvent, None]) -> SentenceSpoken:

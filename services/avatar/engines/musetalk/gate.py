@@ -26,7 +26,7 @@ class Gate:
 
     def hear(self, sound: Sound) -> None:
         """Take the next piece, at 16 kHz."""
-        self._rest = np.concatenate([self._rest, sound])
+        self._rest = np.concatenate([self._rest, sound]) if self._rest.size else sound
         at = 0
         while at + (length := self._samples(len(self._loud))) <= len(self._rest):
             self._loud.append(_is_loud(self._rest[at : at + length]))

@@ -15,11 +15,18 @@ from services.contract.speech import AudioChunk
 _EDGE_S = 0.01
 """How far the filter reaches: so much at the end of a piece is only right once the next one has come."""
 _CONTEXT_S = 0.05
+_AT_ONCE = 480_000
 
 
 def at_16_khz(speech: AudioChunk) -> Sound:
-    """Return a whole speech."""
-    return _resampled(_samples(speech), speech.sample_rate_hz)
+    """Return a whole speech; it is converted a piece at a time, so that a long one takes no more than its result."""
+    stream = soxr.ResampleStream(speech.sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+    samples = np.frombuffer(speech.pcm, "<i2")
+    pieces = [
+        stream.resample_chunk(_as_float(samples[at : at + _AT_ONCE]), last=at + _AT_ONCE >= len(samples))
+        for at in range(0, max(1, len(samples)), _AT_ONCE)
+    ]
+    return np.concatenate(pieces)
 
 
 class PieceResampler:
@@ -44,11 +51,12 @@ class PieceResampler:
         self._rate_hz = self._rate_hz or piece.sample_rate_hz
         if piece.sample_rate_hz != self._rate_hz:
             raise InvalidRequest("All pieces of a speech must have one sample rate.")
-        self._held = np.concatenate([self._held, _samples(piece)])
+        self._held = np.concatenate([self._held, _as_float(np.frombuffer(piece.pcm, "<i2"))])
         come = (self._held_from + len(self._held)) * SAMPLE_RATE_HZ // self._rate_hz
         first = self._held_from * SAMPLE_RATE_HZ // self._rate_hz
         replaced = min(self._given - first, math.ceil(_EDGE_S * SAMPLE_RATE_HZ))
-        sound = _resampled(self._held, self._rate_hz)[self._given - replaced - first : come - first]
+        sound: Sound = soxr.resample(self._held, self._rate_hz, SAMPLE_RATE_HZ)
+        sound = sound[self._given - replaced - first : come - first]
         self._given = come
         self._forget()
         return replaced, sound
@@ -61,11 +69,6 @@ class PieceResampler:
         self._held_from += spare
 
 
-def _samples(speech: AudioChunk) -> npt.NDArray[np.float32]:
-    samples: npt.NDArray[np.float32] = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / np.float32(32768)
-    return samples
-
-
-def _resampled(samples: npt.NDArray[np.float32], rate_hz: int) -> Sound:
-    sound: Sound = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
-    return sound
+def _as_float(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    scaled: npt.NDArray[np.float32] = samples.astype(np.float32) / np.float32(32768)
+    return scaled
