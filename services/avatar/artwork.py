@@ -10,7 +10,6 @@ avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,12 +26,12 @@ from PIL import Image as Pillow
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.avatar.clips import read_frames
+from services.avatar.digests import digest_of
 from services.avatar.engine import AvatarSource, FaceMotion, Image, Motion
 from services.contract.errors import NameTaken, Unavailable
 from services.contract.video import AvatarInfo
 
 LANDMARKS, MESH_POINTS = 478, 468
-_PIECE_BYTES = 1024**2
 
 AVATAR_FILE = "avatar.json"
 PORTRAIT, BACKGROUND, CLOSED_EYES = "portrait.png", "background.jpg", "closed_eyes.png"
@@ -190,14 +189,3 @@ def _middle(background: Image, person: Image) -> Image:
     scaled = cv2.resize(background, (scaled_width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     left = (scaled_width - width) // 2
     return np.ascontiguousarray(scaled[:, left : left + width])
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all that is in a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as content:
-            while piece := content.read(_PIECE_BYTES):
-                digest.update(piece)
-    return digest.hexdigest()

@@ -15,7 +15,6 @@ from services.avatar.artwork import (
     Avatar,
     AvatarFile,
     StoredClip,
-    digest_of,
     info_of,
     read_avatar,
     read_file,
@@ -23,6 +22,7 @@ from services.avatar.artwork import (
     write_avatar,
 )
 from services.avatar.clips import ClipLimits, clip_info, is_clip, read_frames
+from services.avatar.digests import digest_of
 from services.avatar.engine import MOTION_FPS, AvatarSource, Motion, Tell, tell_nobody
 from services.avatar.face.types import FaceFinder
 from services.avatar.images import picture_size

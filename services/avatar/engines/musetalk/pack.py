@@ -1,6 +1,6 @@
 """Prepared avatars on disk: made once, shared by replicas, made anew when anything they are made of changes.
 
-<folder>/<key>/manifest.json        what it was made of, and the SHA-256 of every shard: `Manifest`
+<folder>/<key>/manifest.json        what it was made of, and the digest of every shard: `Manifest`
                00000.safetensors    four seconds each, forward only; of long clips little is in memory
                  latents            [frames, 8, 32, 32]
                  boxes              [frames, 8] int32: the face's box, the mask's box
@@ -31,6 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from services.avatar.digests import digest_of
 from services.avatar.engine import FrameSize, Image
 from services.avatar.engines.musetalk.blending import Patch
 from services.avatar.engines.musetalk.faces import FaceOptions
@@ -45,7 +46,6 @@ SHARD_FRAMES = 100
 _MANIFEST = "manifest.json"
 _JPEG_QUALITY = 95
 _KEY_CHARS = 32
-_PIECE_BYTES = 1024**2
 
 
 class Ingredients(BaseModel):
@@ -76,7 +76,7 @@ class Shard(BaseModel):
 
     file: str
     frames: int
-    sha256: str
+    digest: str
 
 
 class Manifest(BaseModel):
@@ -127,7 +127,7 @@ class Packs:
             while chunk := list(islice(frames, SHARD_FRAMES)):
                 file = made / f"{len(shards):05d}.safetensors"
                 save_file(_tensors(chunk, alone=not shards and len(chunk) == 1), file)
-                shards.append(Shard(file=file.name, frames=len(chunk), sha256=_sha256(file)))
+                shards.append(Shard(file=file.name, frames=len(chunk), digest=digest_of(file)))
             manifest = Manifest(ingredients=made_of, shards=shards)
             (made / _MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
             made.chmod(0o755)
@@ -150,7 +150,7 @@ class Pack:
         if manifest.ingredients != made_of or not manifest.shards:
             raise _Corrupt("it was made of something else")
         for shard in manifest.shards:
-            if not (place / shard.file).is_file() or _sha256(place / shard.file) != shard.sha256:
+            if not (place / shard.file).is_file() or digest_of(place / shard.file) != shard.digest:
                 raise _Corrupt(f"{shard.file} is missing or was changed")
         self._length = sum(shard.frames for shard in manifest.shards)
         self._shard_frames = manifest.shards[0].frames
@@ -246,11 +246,3 @@ def _read_manifest(place: Path) -> Manifest:
         raise _Corrupt(f"{_MANIFEST} is missing") from error
     except ValidationError as error:
         raise _Corrupt(f"{_MANIFEST}: {error.errors()[0]['msg']}") from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
