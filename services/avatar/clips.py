@@ -28,7 +28,10 @@ from services.contract.errors import InvalidRequest, TooLarge, UnsupportedMedia
 
 _HEAD_BYTES = 16
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_PHOTO_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+"""Of pictures in the same container."""
 _MATROSKA = b"\x1a\x45\xdf\xa3"
+_MOST_PIXELS = 2**31 - 1
 _FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "avi"})
 Clip = Path | bytes
 """A film on disk, or all of its bytes."""
@@ -70,6 +73,8 @@ def is_clip(source: Clip) -> bool:
             head = file.read(_HEAD_BYTES)
     else:
         head = source[:_HEAD_BYTES]
+    if head[8:12] in _PHOTO_BRANDS:
+        return False
     return head[4:8] in _FIRST_BOXES or head.startswith(_MATROSKA) or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
 
 
@@ -150,6 +155,7 @@ def _checked(container: InputContainer, limits: ClipLimits) -> VideoStream:
         raise InvalidRequest("There is only sound in the clip; send a film of the person.", param="picture")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": str(min(limits.most_pixels, _MOST_PIXELS))}
     width, height = stream.width, stream.height
     if width * height > limits.most_pixels:
         raise TooLarge(
@@ -170,6 +176,9 @@ def _timed(container: InputContainer, stream: VideoStream) -> Iterator[_Shown]:
     last = Fraction(-1)
     try:
         for number, frame in enumerate(container.decode(stream)):
+            # Frames carry a size of their own, which need not be the one the file announces.
+            if (frame.width, frame.height) != (stream.width, stream.height):
+                raise InvalidRequest("The clip's frames differ in size; send one of one size.", param="picture")
             known = frame.pts is not None and frame.time_base is not None
             at = frame.pts * Fraction(frame.time_base) if known else number / rate  # type: ignore[operator,arg-type]
             first = at if first is None else first

@@ -32,8 +32,8 @@ FaceMotion = npt.NDArray[np.float32]
 MOTION_FPS = 25
 """Frames of an avatar's own motion in a second."""
 
-Stage = Literal["faces", "frames"]
-"""What preparing an avatar is busy with: finding its face, or working on its frames."""
+Stage = Literal["waiting", "faces", "frames"]
+"""What preparing an avatar is busy with: waiting for others, finding its face, or working on its frames."""
 
 Tell = Callable[[Stage, int, int], None]
 """Is told how many of how many frames are done; may raise to end the work."""
@@ -104,6 +104,9 @@ class LipSyncEngine(Protocol):
 
     def gpu(self) -> GpuState | None:
         """Return how full its GPU is; None where it has none."""
+
+    def forget(self, digest: str) -> None:
+        """Remove what is kept on disk of the avatar with this digest."""
 
     def close(self) -> None:
         """Let go of threads and memory."""

@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from services.avatar.artwork import (
 )
 from services.avatar.clips import ClipLimits, clip_info, is_clip, read_frames
 from services.avatar.digests import digest_of
-from services.avatar.engine import MOTION_FPS, AvatarSource, Motion, Tell, tell_nobody
+from services.avatar.engine import MOTION_FPS, AvatarSource, Image, Motion, Tell, tell_nobody
 from services.avatar.face.types import FaceFinder
 from services.avatar.images import picture_size
 from services.avatar.lru import LruCache
@@ -41,6 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(rf"{_NAME.pattern}(\.(png|jpe?g|webp|mp4|mov|webm))?", re.IGNORECASE)
 _DIGEST_CHARS = 16
 _NO_LICENCE = "Not stated"
+_INFOS_KEPT = 256
 
 
 class AvatarLibrary:
@@ -56,6 +58,7 @@ class AvatarLibrary:
         self._clip_limits = ClipLimits(settings.max_picture_pixels, settings.longest_clip_s)
         self._scholar = Scholar(faces, self._clip_limits)
         self._kept: LruCache[object, Avatar] = LruCache(settings.sources_kept)
+        self._infos: LruCache[object, AvatarInfo] = LruCache(_INFOS_KEPT)
         self._uploads: LruCache[str, Avatar] = LruCache(settings.uploads_kept)
 
     def list(self) -> list[AvatarInfo]:
@@ -68,6 +71,16 @@ class AvatarLibrary:
                 _log.warning("avatar %s left out: %s", path.name, error)
         return infos
 
+    def check(self, name: str) -> None:
+        """Return when there is an avatar `name`, without looking at it.
+
+        Raises `NotFound`, or `InvalidRequest` when `name` can be no avatar's.
+        """
+        if not name.startswith(UPLOAD_PREFIX):
+            self._path(name)
+        elif self._uploads.get(name) is None:
+            raise _forgotten(name)
+
     def find(self, name: str, tell: Tell = tell_nobody) -> Avatar:
         """Return the avatar `name`; the face of a clip of the folder is followed first, and `tell` told of it.
 
@@ -77,10 +90,23 @@ class AvatarLibrary:
         if name.startswith(UPLOAD_PREFIX):
             upload = self._uploads.get(name)
             if upload is None:
-                raise NotFound(f"The upload {name!r} is not remembered; send the picture again.", param="avatar")
+                raise _forgotten(name)
             return upload
         path = self._path(name)
         return self._kept.get_or_make((name, stamp_of(path)), lambda: self._read(path, tell))
+
+    def preview(self, name: str) -> Image:
+        """Return a picture of the avatar `name`; of a clip whose face was not followed yet, its first frame.
+
+        Raises what `find` raises.
+        """
+        if not name.startswith(UPLOAD_PREFIX):
+            path = self._path(name)
+            seen = self._kept.get((name, stamp_of(path)))
+            if seen is None and path.is_file() and is_clip(path):
+                with closing(read_frames(path, self._clip_limits)) as frames:
+                    return next(frames)
+        return self.find(name).source.portrait
 
     def remember(self, data: bytes) -> Avatar:
         """Return an avatar of the uploaded picture, kept in memory only. The same picture has the same name.
@@ -96,11 +122,11 @@ class AvatarLibrary:
         name = f"{UPLOAD_PREFIX}{digest[:_DIGEST_CHARS]}"
         return self._uploads.get_or_make(name, lambda: self._from_upload(name, data, digest))
 
-    def add(self, name: str, data: bytes) -> Avatar:
-        """Keep the uploaded picture or clip as the avatar `name`.
+    def add(self, name: str, data: bytes, tell: Tell = tell_nobody) -> Avatar:
+        """Keep the uploaded picture or clip as the avatar `name`; `tell` is told of the face of a clip.
 
         Raises `InvalidRequest` for a bad name, `NameTaken`, `Unavailable` when the folder is read-only,
-        and what `decode_picture`, `study_clip` and the face finder raise.
+        and what `Scholar.study` raises.
         """
         if _NAME.fullmatch(name) is None or name.startswith(UPLOAD_PREFIX):
             raise InvalidRequest(
@@ -110,7 +136,7 @@ class AvatarLibrary:
             )
         if (self._folder / name).exists():
             raise NameTaken(f"There is an avatar {name!r} already; choose another name.")
-        study = self._scholar.study(data, tell_nobody)
+        study = self._scholar.study(data, tell)
         file = AvatarFile(
             title=name,
             license=_NO_LICENCE,
@@ -126,12 +152,17 @@ class AvatarLibrary:
             raise Unavailable(f"The avatar folder {self._folder} cannot be written: {error.strerror}.") from error
         return self.find(name)
 
-    def remove(self, name: str) -> None:
-        """Remove an avatar that was added. Raises `NotFound`, or `InvalidRequest` when it was not added by `add`."""
+    def remove(self, name: str) -> str:
+        """Remove an avatar that was added, and return its digest.
+
+        Raises `NotFound`, or `InvalidRequest` when it was not added by `add`.
+        """
         folder = self._path(name)
         if not (folder / AVATAR_FILE).exists() or not read_file(folder).added:
             raise InvalidRequest(f"{name!r} was not added here, so it cannot be removed here.", param="name")
+        digest = digest_of(folder)
         shutil.rmtree(folder)
+        return digest
 
     def _path(self, name: str) -> Path:
         if _FILE_NAME.fullmatch(name) is None:
@@ -152,6 +183,10 @@ class AvatarLibrary:
         seen = self._kept.get((path.name, stamp_of(path)))
         if seen is not None:
             return seen.info
+        return self._infos.get_or_make((path.name, stamp_of(path)), lambda: self._looked_at(path))
+
+    def _looked_at(self, path: Path) -> AvatarInfo:
+        """Return what the headers of a picture or clip tell."""
         if is_clip(path):
             clip = clip_info(path, self._clip_limits)
             width, height, motion_s = clip.width, clip.height, clip.frames / MOTION_FPS
@@ -193,3 +228,7 @@ def _is_avatar(path: Path) -> bool:
     if path.is_dir():
         return (path / AVATAR_FILE).is_file()
     return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _forgotten(name: str) -> NotFound:
+    return NotFound(f"The upload {name!r} is not remembered; send the picture again.", param="avatar")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -57,9 +57,9 @@ class LipSync:
         """Return when the engine can work; raise the `ServiceError` that says why not."""
         _ = self.engine
 
-    def film(self, avatar: Avatar, segment: Segment) -> AsyncGenerator[bytes, None]:
-        """Return the segment as fragmented MP4, rendered as it is read."""
-        return self.lane.stream(partial(self._render, avatar.source, segment))
+    def film(self, find: Callable[[], Avatar], segment: Segment) -> AsyncGenerator[bytes, None]:
+        """Return the segment as fragmented MP4 of the avatar that `find` returns, rendered as it is read."""
+        return self.lane.stream(partial(self._render, find, segment))
 
     async def close(self) -> None:
         """Let go of the engine."""
@@ -67,8 +67,8 @@ class LipSync:
         if self._engine is not None:
             await to_thread.run_sync(self._engine.close)
 
-    def _render(self, source: AvatarSource, segment: Segment) -> Generator[bytes, None, None]:
-        # In the lane's thread, so that preparing an avatar counts as the work it is.
-        track = self.prepare(source, segment.size)
+    def _render(self, find: Callable[[], Avatar], segment: Segment) -> Generator[bytes, None, None]:
+        # In the lane's thread, so that finding and preparing an avatar count as the work they are.
+        track = self.prepare(find().source, segment.size)
         frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip)
         yield from mux_segment(frames, segment)

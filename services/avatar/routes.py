@@ -11,17 +11,17 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.avatar.artwork import Avatar
 from services.avatar.bodies import RAW_PCM, read_picture, read_speech
+from services.avatar.clips import is_clip
 from services.avatar.engine import FrameSize
 from services.avatar.images import jpeg_preview
 from services.avatar.library import AvatarLibrary
 from services.avatar.lipsync import LipSync
-from services.avatar.preparing import Preparing
+from services.avatar.preparing import Preparing, unless_left
 from services.avatar.segment import Segment, segment_of
 from services.avatar.settings import AvatarSettings
 from services.chassis.sse import SSE_MEDIA_TYPE, message
-from services.chassis.streaming import begin_stream
+from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.errors import InvalidRequest
 from services.contract.events import SPEECH_STREAM
 from services.contract.headers import ENGINE_HEADER
@@ -38,6 +38,10 @@ PREVIEW_SIDE_PX = 512
 
 PICTURES_AT_ONCE = 2
 """Pictures decoded side by side: each may take hundreds of megabytes for a moment."""
+
+
+CLIPS_AT_ONCE = 1
+"""Clips whose face is followed side by side: each keeps a core busy for as long as it lasts, about."""
 
 
 class AddParams(BaseModel):
@@ -65,9 +69,10 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
         body = await request.body()
         content_type = request.headers.get("content-type", "")
         segment = await to_thread.run_sync(_segment, settings, params, content_type, body)
-        avatar = await to_thread.run_sync(library.find, params.avatar)
+        await to_thread.run_sync(library.check, params.avatar)
         headers = {ENGINE_HEADER: lip_sync.engine.name}
-        return await begin_stream(request, lip_sync.film(avatar, segment), LIPSYNC_MEDIA_TYPE, headers)
+        film = lip_sync.film(partial(library.find, params.avatar), segment)
+        return await begin_stream(request, film, LIPSYNC_MEDIA_TYPE, headers)
 
     @router.get("/engine")
     async def engine() -> LipSyncEngineInfo:
@@ -78,7 +83,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
             revision=lip_sync.engine.revision,
             uses_phoneme_marks=lip_sync.engine.uses_phoneme_marks,
             avatars=[info.name for info in avatars],
-            gpu=lip_sync.engine.gpu(),
+            gpu=await to_thread.run_sync(lip_sync.engine.gpu),
         )
 
     return router
@@ -87,7 +92,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
 def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: Preparing) -> APIRouter:
     """Return the routes of the avatar library."""
     router = APIRouter(prefix="/v1/avatars", tags=["avatars"])
-    pictures = CapacityLimiter(PICTURES_AT_ONCE)
+    pictures, clips = CapacityLimiter(PICTURES_AT_ONCE), CapacityLimiter(CLIPS_AT_ONCE)
 
     @router.get("")
     async def avatars() -> list[AvatarInfo]:
@@ -102,6 +107,9 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: P
                 "A kept avatar needs a name, and only a kept one has one: name=…&keep=true.", param="name"
             )
         data = await read_picture(request, settings.max_picture_bytes, settings.max_clip_bytes)
+        if params.keep and is_clip(data):
+            async with clips:
+                return (await unless_disconnected(request, unless_left(partial(library.add, params.name, data)))).info
         make = partial(library.add, params.name) if params.keep else library.remember
         return (await to_thread.run_sync(make, data, limiter=pictures)).info
 
@@ -114,7 +122,8 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: P
     @router.delete("/{name}", status_code=204)
     async def remove(name: str) -> None:
         """Remove an avatar that was added."""
-        await to_thread.run_sync(library.remove, name)
+        digest = await to_thread.run_sync(library.remove, name)
+        await to_thread.run_sync(preparing.forget, digest)
 
     @router.get("/{name}/portrait", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
     async def portrait(name: str) -> Response:
@@ -147,5 +156,4 @@ async def _encoded(events: AsyncGenerator[Preparation, None]) -> AsyncGenerator[
 
 
 def _preview(library: AvatarLibrary, name: str) -> bytes:
-    avatar: Avatar = library.find(name)
-    return jpeg_preview(avatar.source.portrait, PREVIEW_SIDE_PX)
+    return jpeg_preview(library.preview(name), PREVIEW_SIDE_PX)

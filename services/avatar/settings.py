@@ -46,6 +46,7 @@ class AvatarSettings(ServiceSettings):
     pack_dir: Path = Field(
         Path("packs"), description="Where engines keep what they prepared; replicas may share it, it can be deleted."
     )
+    packs_max_gb: float = Field(20.0, gt=0, description="Where there is more, what was used least recently goes.")
     uploads_kept: int = Field(16, ge=1, description="Avatars made from uploads that are remembered, in memory only.")
     sources_kept: int = Field(6, ge=1, description="Avatars of the folder kept decoded in memory.")
     device: str = Field("cpu", description="Where the musetalk engine runs: cpu, cuda:0, cuda:1 ...")

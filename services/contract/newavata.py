@@ -24,7 +24,7 @@ class LipSyncAsk(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    text: str = Field(min_length=1)
+    text: str = Field(min_length=1, max_length=200_000)
     avatar: str = Field(AUTO_AVATAR, max_length=100)
     quality: Quality = "high"
     resolution: Resolution | None = None

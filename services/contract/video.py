@@ -94,7 +94,7 @@ class AvatarInfo(BaseModel):
 class Preparation(BaseModel):
     """An event of `POST /v1/avatars/{name}/prepare`: `done` of `total` frames of a stage, and how it ended."""
 
-    stage: Literal["faces", "frames", "done", "failed"]
+    stage: Literal["waiting", "faces", "frames", "done", "failed"]
     done: int = 0
     total: int = 0
     elapsed_s: float = 0.0
@@ -107,6 +107,7 @@ class GpuState(BaseModel):
     memory_total_mb: int
     memory_used_mb: int
     memory_free_mb: int
+    utilization_percent: int | None = Field(None, description="Where NVIDIA's management library is installed.")
 
 
 class LipSyncEngineInfo(BaseModel):

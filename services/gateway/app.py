@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from services.gateway.pipeline import FilmMaker
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
 from services.gateway.routes.newavata import newavata_router
+from services.gateway.routes.newavata_proxy import newavata_proxy
 from services.gateway.routes.remote_video import remote_video_router
 from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
@@ -33,6 +35,8 @@ from services.gateway.routes.video import video_router
 from services.gateway.routes.voices import voices_router
 from services.gateway.settings import GatewaySettings
 from services.gateway.speakers import Speakers
+
+_log = logging.getLogger(__name__)
 
 _STUDIO = Path(__file__).parent / "studio"
 _SWEEP_EVERY_S = 30.0
@@ -64,13 +68,13 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead, parallel_segments=settings.parallel_segments)
     speakers, outputs = Speakers(tts), Outputs()
     if isinstance(animator, NewAvataClient):
-        video = [remote_video_router(settings, casting, animator)]
+        video = [remote_video_router(casting, animator), newavata_proxy(casting, animator)]
     else:
         turns = Turns(settings.films_at_once, settings.films_waiting)
-        studio = NewAvataStudio(casting, films, tts, avatar, turns, results, outputs)
+        studio = NewAvataStudio(casting, films, speakers, avatar, turns, results, outputs, settings.public_url)
         video = [
             video_router(casting, films, speakers, tts, avatar),
-            newavata_router(studio, casting, speakers, avatar, results, settings.public_url),
+            newavata_router(studio, casting, speakers, avatar, results),
         ]
     routers = [
         *video,
@@ -89,5 +93,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 async def _sweep(results: Results) -> None:
     """Remove films whose time is over, until cancelled."""
     while True:
-        await to_thread.run_sync(results.remove_old)
+        try:
+            await to_thread.run_sync(results.remove_old)
+        except OSError as error:
+            _log.warning("old films cannot be looked for: %s", error)
         await asyncio.sleep(_SWEEP_EVERY_S)

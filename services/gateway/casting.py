@@ -42,7 +42,7 @@ class Casting:
         """
         request = ask.request
         self.check_video()
-        check_text(request.text, self._settings.max_text_chars)
+        self.check_text(request.text)
         engines = await self._tts.engines()
         manner = Manner(
             voice=request.voice_name,
@@ -72,6 +72,10 @@ class Casting:
         """Raise `Unavailable` when video is off."""
         if not self._settings.enable_video:
             raise Unavailable("Video is switched off here (ENABLE_VIDEO=false); speech works at /v1/audio/speech.")
+
+    def check_text(self, text: str) -> None:
+        """Raise `TooLarge` for a text that is too long, `InvalidRequest` for one without content."""
+        check_text(text, self._settings.max_text_chars)
 
     async def _actor(self, ask: VideoAsk) -> AvatarInfo:
         if ask.avatar_image is not None:

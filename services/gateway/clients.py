@@ -47,8 +47,8 @@ from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, 
 
 _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 120.0
-_STUDY_TIMEOUT_S = 1800.0
-"""A face is followed through a long clip before there is an answer."""
+_PREPARING_TIMEOUT = httpx.Timeout(1800.0, connect=_CONNECT_TIMEOUT_S)
+"""A face may have to be followed through a long clip before there is an answer."""
 PATIENCE_S = 60.0
 """How long work that has begun waits for a lane: refused is who comes, not who was let in."""
 _ENGINES_TTL_S = 5.0
@@ -262,9 +262,8 @@ class AvatarClient(_ServiceClient):
         """Make an avatar of a picture or a clip: for good under `name`, or only in the service's memory."""
         params = {"keep": str(keep).lower()} | ({"name": name} if name else {})
         headers = {"Content-Type": "application/octet-stream"}
-        timeout = httpx.Timeout(_STUDY_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         request = self._http.build_request(
-            "POST", "/v1/avatars", params=params, content=picture, headers=headers, timeout=timeout
+            "POST", "/v1/avatars", params=params, content=picture, headers=headers, timeout=_PREPARING_TIMEOUT
         )
         return AvatarInfo.model_validate_json((await self._read(request)).content)
 
@@ -297,6 +296,7 @@ class AvatarClient(_ServiceClient):
             params=params.model_dump(mode="json"),
             content=encode_speech(speech),
             headers={"Content-Type": SPEECH_STREAM},
+            timeout=_PREPARING_TIMEOUT,
         )
         async with self._admitted(request, patience_s) as answer:
             yield answer.aiter_raw()

@@ -34,6 +34,7 @@ class CardEngine:
 
     def __init__(self, *, breaks_at: int | None = None, waits_at: int | None = None) -> None:
         self.prepared: list[tuple[str, FrameSize]] = []
+        self.forgotten: list[str] = []
         self.drawn = 0
         self.released = threading.Event()
         self._breaks_at = breaks_at
@@ -62,6 +63,9 @@ class CardEngine:
 
     def gpu(self) -> None:
         return None
+
+    def forget(self, digest: str) -> None:
+        self.forgotten.append(digest)
 
     def close(self) -> None:
         pass

@@ -51,6 +51,10 @@ def events_of(answer: httpx.Response) -> list[Preparation]:
     return [Preparation.model_validate(json.loads(line.removeprefix("data: "))) for line in lines]
 
 
+def folders(place: Path) -> list[str]:
+    return [path.name for path in place.iterdir() if path.is_dir()]
+
+
 async def add(client: httpx.AsyncClient, name: str, clip: Path) -> httpx.Response:
     content = await to_thread.run_sync(clip.read_bytes)
     return await client.post(f"/v1/avatars?name={name}&keep=true", content=content)
@@ -140,17 +144,39 @@ def test_preparing_tells_how_far_it_is(tmp_path: Path, weights: Path) -> None:
     async def visit(client: httpx.AsyncClient) -> None:
         assert (await add(client, "anna", clip)).status_code == 201
         events = events_of(await client.post("/v1/avatars/anna/prepare?width=256&height=256"))
-        assert [event.stage for event in events[:-1]] == ["frames"] * (len(events) - 1)
-        assert len(events) > 2
+        assert events[0].stage == "waiting"
+        assert [event.stage for event in events[1:-1]] == ["frames"] * (len(events) - 2)
+        assert len(events) > 3
         assert (events[-1].stage, events[-1].done, events[-1].total) == ("done", 30, 30)
         again = events_of(await client.post("/v1/avatars/anna/prepare?width=256&height=256"))
-        assert [event.stage for event in again] == ["done"]
-        assert again[0].elapsed_s < 0.5 * events[-1].elapsed_s
+        assert [event.stage for event in again][-1] == "done"
+        assert {event.stage for event in again} <= {"waiting", "done"}
+        assert again[-1].elapsed_s < 0.5 * events[-1].elapsed_s
         assert await speaks(client, "anna")
         unknown = await client.post("/v1/avatars/nobody/prepare")
         assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
         large = await client.post("/v1/avatars/anna/prepare?width=3840&height=3840")
         assert large.status_code == 422
+        packs = tmp_path / "packs"
+        assert folders(packs)
+        assert (await client.delete("/v1/avatars/anna")).status_code == 204
+        assert folders(packs) == []
+
+    with_musetalk(tmp_path, weights, visit)
+
+
+def test_who_waits_for_another_preparation_is_told_at_once(tmp_path: Path, weights: Path) -> None:
+    clip = film(tmp_path / "clip.mp4", steady(4.0))
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        assert (await add(client, "anna", clip)).status_code == 201
+        first = asyncio.create_task(client.post("/v1/avatars/anna/prepare?width=256&height=256"))
+        await asyncio.sleep(0.3)
+        async with client.stream("POST", "/v1/avatars/anna/prepare?width=320&height=320") as answer:
+            line = await asyncio.wait_for(anext(answer.aiter_lines()), 2)
+            assert Preparation.model_validate_json(line.removeprefix("data:")).stage == "waiting"
+            assert not first.done()
+        assert events_of(await first)[-1].stage == "done"
 
     with_musetalk(tmp_path, weights, visit)
 

@@ -130,7 +130,8 @@ def test_errors_have_newavatas_shape(newavata: httpx.Client) -> None:
         assert answer.status_code == 400, body
         assert answer.json()["success"] is False
         assert answer.json()["error"]
-    assert newavata.post("/api/v2/lipsync", content=b"{").status_code == 400
+    for content in (b"{", b"[" * 100_000, json.dumps({"text": "a" * 300_000}).encode()):
+        assert newavata.post("/api/v2/lipsync", content=content).status_code == 400
     unknown = newavata.post("/api/v2/lipsync", json={"text": "Hello.", "avatar": "nobody"})
     assert (unknown.status_code, unknown.json()["success"]) == (404, False)
     told = events(newavata, text="Hello.", avatar="nobody")
@@ -169,7 +170,9 @@ def test_load_is_told_and_requests_are_called_off(newavata: httpx.Client, url: s
     assert newavata.post("/api/cancel", json={"sid": "one"}).json()["removed_from_queue"] is False
     for thread in threads:
         thread.join(20)
-    assert [event["type"] for event in seen["two"]] == ["error"]
+    assert [event["type"] for event in seen["two"]] == ["status", "error"]
+    assert "Waiting" in seen["two"][0]["message"]
+    assert seen["two"][0]["sid"] == "two"
     assert seen["one"][-1]["type"] == "error"
     until(newavata, lambda load: load["processing_count"] == 0)
     assert newavata.post("/api/cancel", json={"sid": "one"}).status_code == 404
@@ -192,3 +195,11 @@ def test_our_own_client_knows_our_own_server(url: str) -> None:
         assert film.headers["X-Talkie-Engine"] == "newavata"
         assert decode(film.content).size == (640, 360)
         assert client.get("/video/status").json()["video_engine"] == "newavata"
+        assert client.get("/api/avatars").json() == httpx.get(f"{url}/api/avatars").json()
+        told = events(client, text="Hello.", quality="low")
+        assert told[-1]["type"] == "done"
+        part = client.get(told[-1]["video_url"], headers={"Range": "bytes=0-99"})
+        assert (part.status_code, len(part.content)) == (206, 100)
+        refused = client.post("/api/v2/lipsync", json={"text": ""})
+        assert (refused.status_code, refused.json()["success"]) == (400, False)
+        assert client.get("/video/avatars/maya/portrait").status_code == 503

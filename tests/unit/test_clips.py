@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -92,6 +94,33 @@ def test_clips_are_told_from_pictures_by_their_first_bytes(tmp_path: Path) -> No
     assert is_clip(clip.read_bytes())
     assert not is_clip(b"\x89PNG\r\n\x1a\n" + bytes(20))
     assert not is_clip(b"")
+    for photo in (b"heic", b"avif", b"mif1"):
+        assert not is_clip(b"\0\0\0\x18ftyp" + photo + bytes(20))
+
+
+def test_frames_larger_than_announced_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clip.webm"
+    large, small = film(tmp_path / "large.mp4", steady(0.2), scale=4.0), film(tmp_path / "small.mp4", steady(0.2))
+    with av.open(str(path), "w", format="webm") as out:
+        stream = out.add_stream("libvpx", rate=25)
+        stream.width = stream.height = 320
+        stream.pix_fmt = "yuv420p"
+        out.start_encoding()
+        shown = 0
+        for clip in (small, large):
+            side = 320 if clip == small else 1280
+            encoder = av.CodecContext.create("libvpx", "w")
+            encoder.width = encoder.height = side
+            encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+            for picture in read_frames(clip, LIMITS):
+                frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = shown, Fraction(1, 25)
+                shown += 1
+                for packet in encoder.encode(frame):
+                    packet.stream = stream
+                    out.mux(packet)
+    with pytest.raises(InvalidRequest, match=r"differ in size|damaged"):
+        list(read_frames(path, ClipLimits(320 * 320, 20)))
 
 
 def test_the_face_is_followed(tmp_path: Path, scholar: Scholar) -> None:

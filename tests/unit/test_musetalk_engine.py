@@ -18,6 +18,7 @@ from services.avatar.engine import AvatarSource, FrameSize, Image
 from services.avatar.engines.musetalk.engine import MuseTalkEngine
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.generation import Generator
+from services.avatar.engines.musetalk.hearing import Ears
 from services.avatar.engines.musetalk.making import make_musetalk
 from services.avatar.engines.musetalk.passes import pass_of
 from services.avatar.engines.musetalk.track import Track, place_at
@@ -143,8 +144,13 @@ def test_a_full_gpu_fails_that_request_only(
     with pytest.raises(Unavailable) as failure:
         rendered(engine, track, voice(0.2))
     assert failure.value.retry_after_s
-    monkeypatch.setattr(Generator, "predict", lambda *_: (_ for _ in ()).throw(RuntimeError("odd")))
-    with pytest.raises(EngineFailed, match="odd"):
+    for odd in (RuntimeError("odd"), ImportError("odd")):
+        monkeypatch.setattr(Generator, "predict", lambda *_, odd=odd: (_ for _ in ()).throw(odd))
+        with pytest.raises(EngineFailed, match="odd"):
+            rendered(engine, track, voice(0.2))
+    monkeypatch.undo()
+    monkeypatch.setattr(Ears, "tokens", predict)
+    with pytest.raises(Unavailable):
         rendered(engine, track, voice(0.2))
     monkeypatch.undo()
     assert len(rendered(engine, track, voice(0.2))) == 5

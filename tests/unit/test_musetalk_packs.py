@@ -190,6 +190,27 @@ def test_nothing_is_kept_of_an_upload(engine: MuseTalkEngine, person: AvatarSour
     assert not (tmp_path / "packs").exists()
 
 
+def test_packs_go_with_their_avatar_and_make_room(weights: Path, person: AvatarSource, tmp_path: Path) -> None:
+    other = replace(person, digest="0" * 64, motion=None)
+    packs = tmp_path / "packs"
+    engine = made(weights, packs)
+    try:
+        engine.prepare(person, SIZE)
+        engine.prepare(other, SIZE)
+        assert len(folders(packs)) == 2
+        engine.forget(person.digest)
+        assert len(folders(packs)) == 1
+    finally:
+        engine.close()
+    engine = made(weights, packs, packs_max_gb=1e-9)
+    try:
+        assert len(engine.prepare(person, SIZE)) == FRAMES
+        assert len(folders(packs)) == 1
+        assert len(engine.prepare(person, SIZE)) == FRAMES
+    finally:
+        engine.close()
+
+
 def test_a_folder_that_cannot_be_written_is_told(weights: Path, person: AvatarSource, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     engine = made(weights, tmp_path / "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -34,6 +35,31 @@ def test_a_temporary_film_goes_and_a_saved_one_stays(tmp_path: Path) -> None:
     assert not going.path.exists()
     assert results.find(saved.path.name).path.read_bytes() == b"three"
     assert results.find(staying.path.name).path.read_bytes() == b"two"
+
+
+def test_urls_are_taken_as_browsers_write_them(tmp_path: Path) -> None:
+    results = Results(tmp_path, KEPT_S)
+    kept = results.keep(io.BytesIO(b"one"), "안녕하세요", "mp4", persist=False)
+    assert results.save(f"http://talkie.example/video/{quote(kept.path.name)}?t=1").persistent
+
+
+def test_nothing_half_written_stays(tmp_path: Path) -> None:
+    class Broken(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(Unavailable, match="No space"):
+        Results(tmp_path, KEPT_S).keep(Broken(), "x", "mp4", persist=True)
+    assert list((tmp_path / "saved").iterdir()) == []
+
+
+def test_what_cannot_be_removed_does_not_keep_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    results = Results(tmp_path, KEPT_S, lambda: 10.0**10)
+    kept = results.keep(io.BytesIO(b"one"), "x", "mp4", persist=False)
+    (tmp_path / "realtime" / "a folder").mkdir()
+    results.remove_old()
+    assert not kept.path.exists()
+    assert "cannot be removed" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,18 @@ def test_some_work_some_wait_and_the_rest_is_refused() -> None:
     asyncio.run(run())
 
 
+def test_a_burst_is_refused_too() -> None:
+    async def run() -> None:
+        turns, go = Turns(1, 1), asyncio.Event()
+        burst = [asyncio.create_task(turns.run(str(number), go.wait)) for number in range(50)]
+        await asyncio.sleep(0.01)
+        go.set()
+        ended = await asyncio.gather(*burst, return_exceptions=True)
+        assert sum(isinstance(result, AtCapacity) for result in ended) == 48
+
+    asyncio.run(run())
+
+
 def test_a_request_is_called_off_by_its_name() -> None:
     async def run() -> None:
         turns, go = Turns(1, 4), asyncio.Event()

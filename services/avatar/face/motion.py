@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from services.avatar.engine import MOTION_FPS, FaceMotion, Image, Tell
-from services.avatar.face.crop import Points
 from services.avatar.face.types import Follower
 from services.avatar.face.verdict import mouth_gap
 from services.contract.errors import UnsuitableFace
@@ -16,7 +17,11 @@ from services.contract.errors import UnsuitableFace
 LONGEST_GUESS_S = 0.5
 """A face that is missed for longer has left."""
 
+FaceMesh = npt.NDArray[np.float32]
+"""[468, 3]"""
+
 _TAPS = 7
+_SMOOTHED_AT_ONCE = 500
 _TOLD_EVERY = MOTION_FPS
 
 
@@ -36,11 +41,11 @@ def follow_face(frames: Iterable[Image], follower: Follower, tell: Tell, expecte
     Raises `UnsuitableFace` where there is none, where there are several to begin with, or where it
     is away for longer than `LONGEST_GUESS_S`.
     """
-    found: list[Points | None] = []
+    found: list[FaceMesh | None] = []
     poster, least_gap, missed = None, np.inf, 0
     for number, frame in enumerate(frames):
         points = follower.next(frame)
-        found.append(points)
+        found.append(None if points is None else points.astype(np.float32))
         missed = 0 if points is not None else missed + 1
         if missed > LONGEST_GUESS_S * MOTION_FPS:
             raise _away(number - missed + 1, seen_before=poster is not None)
@@ -54,16 +59,18 @@ def follow_face(frames: Iterable[Image], follower: Follower, tell: Tell, expecte
     return Followed(landmarks, poster, sum(points is None for points in found))
 
 
-def interpolated(found: list[Points | None]) -> FaceMotion:
+def interpolated(found: list[FaceMesh | None]) -> FaceMotion:
     """Return the points of every frame, those that were missed on a straight line between their neighbours."""
-    seen = np.array([number for number, points in enumerate(found) if points is not None])
-    known = np.stack([points for points in found if points is not None])
-    wanted = np.arange(len(found))
-    after = np.clip(np.searchsorted(seen, wanted), 0, len(seen) - 1)
-    before = np.clip(np.searchsorted(seen, wanted, side="right") - 1, 0, len(seen) - 1)
-    span = np.maximum(seen[after] - seen[before], 1)
-    share = np.clip((wanted - seen[before]) / span, 0, 1)[:, None, None]
-    motion: FaceMotion = (known[before] * (1 - share) + known[after] * share).astype(np.float32)
+    known = {number: points for number, points in enumerate(found) if points is not None}
+    seen = list(known)
+    motion = np.zeros((len(found), *known[seen[0]].shape), np.float32)
+    for number, points in known.items():
+        motion[number] = points
+    for number in sorted(set(range(len(found))) - set(seen)):
+        at = bisect.bisect(seen, number)
+        before, after = seen[max(at - 1, 0)], seen[min(at, len(seen) - 1)]
+        share = np.float32((number - before) / (after - before) if before < number < after else 0.0)
+        motion[number] = motion[before] + (motion[after] - motion[before]) * share
     return motion
 
 
@@ -72,10 +79,14 @@ def smoothed(motion: FaceMotion) -> FaceMotion:
     weights = np.hanning(_TAPS + 2)[1:-1]
     weights = (weights / weights.sum()).astype(np.float32)
     reach = _TAPS // 2
-    padded = np.pad(motion, ((reach, reach), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")
+    edge = ((reach, reach), (0, 0), (0, 0))
     result = np.zeros_like(motion)
-    for tap, weight in enumerate(weights):
-        result += weight * padded[tap : tap + len(motion)]
+    for at in range(0, len(motion), _SMOOTHED_AT_ONCE):
+        first, last = max(0, at - reach), min(len(motion), at + _SMOOTHED_AT_ONCE + reach)
+        padded = np.pad(motion[first:last], edge, mode="reflect", reflect_type="odd")[at - first :]
+        rows = result[at : at + _SMOOTHED_AT_ONCE]
+        for tap, weight in enumerate(weights):
+            rows += weight * padded[tap : tap + len(rows)]
     return result
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx
+from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
 from services.chassis.sse import SSE_MEDIA_TYPE
@@ -37,6 +38,9 @@ _SILENCE_TIMEOUT_S = 600.0
 _CANCEL_TIMEOUT_S = 2.0
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _ERROR_OF_STATUS: dict[int, type[ServiceError]] = {400: InvalidRequest, 404: NotFound, 503: Unavailable}
+_PASSED_ON = ("Content-Type", "Accept", "Range")
+_REFUSALS = (InvalidRequest, NotFound, Unavailable, AtCapacity)
+"""After these there is nothing to cancel."""
 _ENGINES = TypeAdapter(list[ListedEngine])
 _AVATARS = TypeAdapter(list[ListedAvatar])
 
@@ -84,11 +88,24 @@ class NewAvataClient:
         sid = uuid.uuid4().hex
         try:
             done = await self._made(ask.model_copy(update={"sid": sid}))
-        except BaseException as error:
-            if not isinstance(error, ServiceError):
-                await self._cancel(sid)
+        except _REFUSALS:
+            raise
+        except BaseException:
+            await self._cancel(sid)
             raise
         return await self._fetched(done.video_url)
+
+    @asynccontextmanager
+    async def passed_on(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """Give the server's answer to a request of ours as it is, unread; raises `Unavailable` when it is away."""
+        headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name))}
+        target = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        content = await request.body()
+        try:
+            async with self._http.stream(request.method, target, headers=headers, content=content) as answer:
+                yield answer
+        except httpx.ConnectError as error:
+            raise self._away() from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -154,12 +171,15 @@ class NewAvataClient:
                     raise _refusal(answer.status_code, path, await answer.aread())
                 yield answer
         except httpx.ConnectError as error:
-            raise Unavailable(
-                f"The NewAvata server at {self._base_url} does not answer; start it or set NEWAVATA_API_URL.",
-                retry_after_s=5,
-            ) from error
+            raise self._away() from error
         except httpx.TransportError as error:
             raise EngineFailed(f"The NewAvata server broke off ({type(error).__name__}); try again.") from error
+
+    def _away(self) -> Unavailable:
+        return Unavailable(
+            f"The NewAvata server at {self._base_url} does not answer; start it or set NEWAVATA_API_URL.",
+            retry_after_s=5,
+        )
 
 
 def _event(data: str) -> Any:

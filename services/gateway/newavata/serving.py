@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from urllib.parse import quote
 
 from anyio import to_thread
 
@@ -21,13 +22,13 @@ from services.contract.newavata import (
     ElapsedTimes,
     ErrorEvent,
     LipSyncAsk,
+    ListedEngine,
     Resolution,
     StageEvent,
 )
-from services.contract.speech import SpeechEngineInfo
 from services.contract.video import FILM_SAMPLE_RATE_HZ, AvatarInfo
 from services.gateway.casting import Cast, Casting
-from services.gateway.clients import PATIENCE_S, AvatarClient, TtsClient
+from services.gateway.clients import PATIENCE_S, AvatarClient
 from services.gateway.finish import FilmFile, faststart, gather
 from services.gateway.newavata.results import Result, Results
 from services.gateway.newavata.turns import Turns
@@ -35,8 +36,11 @@ from services.gateway.newavata.webm import webm_of
 from services.gateway.outputs import Outputs
 from services.gateway.pipeline import FilmMaker, Script, Segment, fragments_of
 from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.speakers import Speakers
 
 _FRAMES: dict[Resolution, str] = {"720p": "1280x720", "480p": "854x480", "360p": "640x360"}
+
+_LONGEST_SOUND_BYTES = 64 * 1024**2
 
 Tell = Callable[[StageEvent], None]
 
@@ -57,27 +61,32 @@ class NewAvataStudio:
         self,
         casting: Casting,
         films: FilmMaker,
-        tts: TtsClient,
+        speakers: Speakers,
         avatar: AvatarClient,
         turns: Turns,
         results: Results,
         outputs: Outputs,
+        public_url: str,
     ) -> None:
+        """`public_url` stands before the paths of films and sounds, so that others can fetch them."""
         self._casting = casting
         self._films = films
-        self._tts = tts
+        self._speakers = speakers
         self._avatar = avatar
         self._results = results
         self._outputs = outputs
+        self._public_url = public_url.rstrip("/")
         self.turns = turns
 
     async def film(self, ask: LipSyncAsk) -> Made:
         """Return the film; raises what `events` tells as an error."""
         return await self._run(ask, ask.sid or uuid.uuid4().hex, lambda event: None)
 
-    async def events(
-        self, ask: LipSyncAsk, url_of: Callable[[Result], str]
-    ) -> AsyncGenerator[StageEvent | DoneEvent | ErrorEvent, None]:
+    def url_of(self, result: Result) -> str:
+        """Return where a film can be fetched."""
+        return f"{self._public_url}/video/{quote(result.path.name)}"
+
+    async def events(self, ask: LipSyncAsk) -> AsyncGenerator[StageEvent | DoneEvent | ErrorEvent, None]:
         """Yield what happens, and last the film or the error. Closing this cancels the film."""
         sid = ask.sid or uuid.uuid4().hex
         told: asyncio.Queue[StageEvent | None] = asyncio.Queue()
@@ -92,7 +101,7 @@ class NewAvataStudio:
                 yield ErrorEvent(message=error.detail)
             else:
                 yield DoneEvent(
-                    video_url=url_of(made.result),
+                    video_url=self.url_of(made.result),
                     audio_duration=made.audio_s,
                     persistent=made.result.persistent,
                     elapsed=made.elapsed,
@@ -122,18 +131,22 @@ class NewAvataStudio:
         )
 
     async def _run(self, ask: LipSyncAsk, sid: str, tell: Tell) -> Made:
-        return await self.turns.run(sid, partial(self._make, ask, lambda event: tell(_named(event, sid))))
+        def named(event: StageEvent) -> None:
+            tell(event.model_copy(update={"sid": sid}))
 
-    async def _make(self, ask: LipSyncAsk, tell: Tell) -> Made:
-        began = time.monotonic()
         cast = await self._cast(ask)
+        if (wait_s := self.turns.wait_s) and not self.turns.full:
+            named(StageEvent(stage="tts", message=f"Waiting for about {wait_s:.0f} s ..."))
+        return await self.turns.run(sid, partial(self._make, ask, cast, named))
+
+    async def _make(self, ask: LipSyncAsk, cast: Cast, tell: Tell) -> Made:
+        began = time.monotonic()
         tell(StageEvent(stage="tts", message=" ".join(["Speaking the text ...", *cast.notices])))
         segments = [segment async for segment in self._films.speak(cast.script)]
         spoken = time.monotonic()
         audio_s = sum(segment.spoken.frames for segment in segments) / float(cast.script.fps)
-        tell(
-            StageEvent(stage="tts_done", message="The text is spoken.", audio_url=self._url(segments), duration=audio_s)
-        )
+        heard = await to_thread.run_sync(self._heard, segments)
+        tell(StageEvent(stage="tts_done", message="The text is spoken.", audio_url=heard, duration=audio_s))
         tell(StageEvent(stage="lipsync", message="Making the film ..."))
         script = cast.script
         if ask.avatar == AUTO_AVATAR:
@@ -141,18 +154,16 @@ class NewAvataStudio:
         film = await self._filmed(script, segments)
         if ask.output_format == "webm":
             film = await webm_of(film)
-        with film:
-            keep = partial(self._results.keep, film, ask.text, ask.output_format, persist=ask.persist)
-            result = await to_thread.run_sync(keep)
+        keep = partial(self._results.keep, film, ask.text, ask.output_format, persist=ask.persist)
+        result = await to_thread.run_sync(keep)
         done = time.monotonic()
         times = ElapsedTimes(tts=spoken - began, lipsync=done - spoken, total=done - began)
         return Made(result, audio_s, times)
 
     async def _cast(self, ask: LipSyncAsk) -> Cast:
         resolution, frame_skip = ask.frames
-        engines = await self._tts.engines()
-        stored = [voice.name for voice in await self._tts.stored_voices()]
-        engine, voice, notices = known_speaker(ask, engines, stored)
+        self._casting.check_text(ask.text)
+        engine, voice, notices = known_speaker(ask, await self._speakers.listed())
         request = VideoRequest(
             text=ask.text,
             avatar=ask.avatar,
@@ -170,43 +181,43 @@ class NewAvataStudio:
             fragmented = await gather(fragments)
         return await to_thread.run_sync(faststart, fragmented)
 
-    def _url(self, segments: Sequence[Segment]) -> str:
+    def _heard(self, segments: Sequence[Segment]) -> str | None:
+        """Keep the sound for a while, and return where it can be fetched; None for one too long to keep."""
         pcm = b"".join(segment.speech.pcm for segment in segments)
-        return f"/outputs/{self._outputs.keep(wav_file(pcm, FILM_SAMPLE_RATE_HZ), 'wav')}"
+        if len(pcm) > _LONGEST_SOUND_BYTES:
+            return None
+        return f"{self._public_url}/outputs/{self._outputs.keep(wav_file(pcm, FILM_SAMPLE_RATE_HZ), 'wav')}"
 
 
 def longest_enough(avatars: Sequence[AvatarInfo], audio_s: float, otherwise: str) -> str:
     """Return the avatar with the shortest clip that lasts as long as the speech, else the longest clip.
 
-    `otherwise` is returned where no avatar has a clip.
+    Left out are those whom another voice suits than `otherwise`, which is returned where no other is left.
     """
-    clips = sorted((avatar for avatar in avatars if avatar.motion_s), key=lambda avatar: avatar.motion_s)
+    voices = {avatar.name: avatar.voice for avatar in avatars}
+    suiting = [avatar for avatar in avatars if avatar.motion_s and avatar.voice in (None, voices.get(otherwise))]
+    clips = sorted(suiting, key=lambda avatar: avatar.motion_s)
     if not clips:
         return otherwise
     return next((avatar.name for avatar in clips if avatar.motion_s >= audio_s), clips[-1].name)
 
 
-def known_speaker(
-    ask: LipSyncAsk, engines: Sequence[SpeechEngineInfo], stored: Sequence[str]
-) -> tuple[str, str, list[str]]:
+def known_speaker(ask: LipSyncAsk, engines: Sequence[ListedEngine]) -> tuple[str, str, list[str]]:
     """Return the engine and voice asked for, empty where they do not exist here, and what is to be told of that.
 
     NewAvata's clients name its own engines and voices, and must work unchanged.
     """
     notices: list[str] = []
+    known = {engine.id: engine for engine in engines}
     engine, voice = ask.tts_engine or "", ask.tts_voice or ""
-    voices = {voice.name for info in engines if engine in ("", info.engine) for voice in info.voices} | set(stored)
-    if engine and engine not in {info.engine for info in engines}:
-        notices.append(f"{engine} does not run here; {engines[0].engine} speaks.")
-        engine, voices = "", {voice.name for voice in engines[0].voices} | set(stored)
-    if voice and voice not in voices:
+    if engine not in ("", "auto", *known):
+        notices.append(f"{engine} does not run here; {engines[0].id} speaks.")
+    engine = engine if engine in known else ""
+    speaking = [known[engine]] if engine else engines
+    if voice and not any(voice in one.voices for one in speaking):
         notices.append(f"There is no voice {voice} here; another one speaks.")
         voice = ""
     return engine, voice, notices
-
-
-def _named(event: StageEvent, sid: str) -> StageEvent:
-    return event.model_copy(update={"sid": sid})
 
 
 async def _each(segments: Sequence[Segment]) -> AsyncGenerator[Segment, None]:

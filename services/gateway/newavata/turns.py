@@ -37,14 +37,12 @@ class Turns:
     @property
     def full(self) -> bool:
         """Whether somebody who comes now would be refused."""
-        return self._free.locked() and len(self._waiting) >= self._most_waiting
+        return len(self._tasks) >= self._at_once + self._most_waiting
 
     @property
     def wait_s(self) -> float:
         """How long somebody who comes now would wait, about."""
-        if not self._free.locked():
-            return 0.0
-        return self._usual_s * (len(self._waiting) + 1) / self._at_once
+        return self._usual_s * max(0, len(self._tasks) + 1 - self._at_once) / self._at_once
 
     async def run(self, sid: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work when its turn comes.

@@ -33,9 +33,15 @@ async def _convert(film: FilmFile, folder: Path, converted: FilmFile) -> None:
     source, result = folder / "film.mp4", folder / "film.webm"
     await to_thread.run_sync(_copy_to_path, film, source)
     command = (get_ffmpeg_exe(), "-v", "error", "-i", str(source), *_VIDEO, *_SOUND, str(result))
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
     try:
         _, told = await asyncio.wait_for(process.communicate(), _LONGEST_S)
+    except asyncio.TimeoutError as error:
+        process.kill()
+        await process.wait()
+        raise EngineFailed("The film could not be made a WebM in time; ask for mp4.") from error
     except BaseException:
         process.kill()
         await process.wait()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from services.chassis.problems import invalid_request_of
 from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
-from services.contract.errors import InvalidRequest, ServiceError
+from services.contract.errors import InvalidRequest, ServiceError, Unavailable
 from services.contract.newavata import (
     CancelAsk,
     Cancelled,
@@ -30,7 +30,7 @@ from services.contract.newavata import (
 )
 from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient
-from services.gateway.newavata.results import Result, Results
+from services.gateway.newavata.results import Results
 from services.gateway.newavata.serving import NewAvataStudio
 from services.gateway.speakers import Speakers
 
@@ -45,13 +45,9 @@ def newavata_router(
     speakers: Speakers,
     avatar: AvatarClient,
     results: Results,
-    public_url: str,
 ) -> APIRouter:
-    """Return NewAvata's routes; `public_url` stands before the films' paths, so that others can fetch them."""
+    """Return NewAvata's routes."""
     router = APIRouter(tags=["newavata"])
-
-    def url_of(result: Result) -> str:
-        return f"{public_url.rstrip('/')}/video/{result.path.name}"
 
     @router.post("/api/v2/lipsync", response_model=Finished | Failed)
     async def lipsync(request: Request) -> Response:
@@ -65,7 +61,7 @@ def newavata_router(
         return JSONResponse(
             Finished(
                 video_path=str(made.result.path),
-                video_url=url_of(made.result),
+                video_url=studio.url_of(made.result),
                 elapsed=round(made.elapsed.total, 3),
                 persistent=made.result.persistent,
             ).model_dump()
@@ -82,7 +78,7 @@ def newavata_router(
         return await begin_stream(request, _encoded(studio, ask), SSE_MEDIA_TYPE)
 
     async def _encoded(studio: NewAvataStudio, ask: LipSyncAsk) -> AsyncGenerator[bytes, None]:
-        async with aclosing(studio.events(ask, url_of)) as events:
+        async with aclosing(studio.events(ask)) as events:
             async for event in events:
                 yield message(event.model_dump(exclude_none=True))
 
@@ -91,11 +87,11 @@ def newavata_router(
         """Say what there is."""
         try:
             casting.check_video()
-            engine = await avatar.engine()
+            names = [info.name for info in await avatar.avatars()]
             engines = [speaker.id for speaker in await speakers.listed()]
         except ServiceError as error:
             return _failed(error)
-        return ServerStatus(models_loaded=True, available_avatars=engine.avatars, tts_engines=engines)
+        return ServerStatus(models_loaded=await _loaded(avatar), available_avatars=names, tts_engines=engines)
 
     @router.get("/api/avatars")
     async def avatars() -> list[ListedAvatar]:
@@ -106,16 +102,19 @@ def newavata_router(
     @router.get("/api/tts_engines")
     async def tts_engines() -> list[ListedEngine]:
         """List the speech engines with their voices."""
+        casting.check_video()
         return await speakers.listed()
 
     @router.get("/api/availability", response_class=JSONResponse)
     async def availability() -> Response:
         """Say whether a film would begin at once."""
+        casting.check_video()
         return JSONResponse(studio.availability().model_dump())
 
     @router.get("/api/queue_status", response_class=JSONResponse)
     async def queue_status() -> Response:
         """Say how much there is to do, and how full the GPU is where there is one."""
+        casting.check_video()
         load = studio.turns.load.model_dump()
         try:
             gpu = (await avatar.engine()).gpu
@@ -127,6 +126,7 @@ def newavata_router(
     @router.get("/video/{filename}", response_class=FileResponse)
     async def video(filename: str) -> Response:
         """Return a finished film; parts of it can be asked for."""
+        casting.check_video()
         found = await to_thread.run_sync(results.find, filename)
         return FileResponse(found.path, media_type=_MEDIA_TYPES[found.path.suffix])
 
@@ -138,7 +138,7 @@ def newavata_router(
             saved = await to_thread.run_sync(results.save, asked.video_url)
         except ServiceError as error:
             return _failed(error)
-        return Saved(saved_url=url_of(saved), message="The film stays.")
+        return Saved(saved_url=studio.url_of(saved), message="The film stays.")
 
     @router.post("/api/cancel", response_model=Cancelled | Failed)
     async def cancel(request: Request) -> Cancelled | Response:
@@ -157,8 +157,16 @@ async def _body(request: Request, kind: type[M]) -> M:
         return kind.model_validate(await request.json())
     except ValidationError as error:
         raise invalid_request_of(error.errors()) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for brackets nested without end
         raise InvalidRequest("The body is no JSON.") from error
+
+
+async def _loaded(avatar: AvatarClient) -> bool:
+    try:
+        await avatar.check_ready()
+    except Unavailable:
+        return False
+    return True
 
 
 def _failed(error: ServiceError) -> Response:

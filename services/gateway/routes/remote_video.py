@@ -15,18 +15,17 @@ from services.contract.headers import ENGINE_HEADER, notice_headers
 from services.contract.newavata import AUTO_AVATAR, PRESETS, LipSyncAsk, ListedEngine, Resolution
 from services.contract.speech import AUTO
 from services.contract.video import LIPSYNC_MEDIA_TYPE
-from services.gateway.casting import Casting, check_text
+from services.gateway.casting import Casting
 from services.gateway.finish import FilmFile, fragmented, pieces, size_bytes
 from services.gateway.newavata.client import NewAvataClient
 from services.gateway.requests import VideoAsk, VideoRequest, read_video_ask
-from services.gateway.settings import GatewaySettings
 
 _ENGINE = "newavata"
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 _UNKNOWN_FIELDS = ("ref_audio", "ref_text", "model_size", "speed", "pitch", "fps", "aspect")
 
 
-def remote_video_router(settings: GatewaySettings, casting: Casting, server: NewAvataClient) -> APIRouter:
+def remote_video_router(casting: Casting, server: NewAvataClient) -> APIRouter:
     """Return the routes below `/video` that a NewAvata server can serve."""
     router = APIRouter(prefix="/video", tags=["video"])
 
@@ -46,7 +45,7 @@ def remote_video_router(settings: GatewaySettings, casting: Casting, server: New
     async def made(request: Request) -> tuple[FilmFile, dict[str, str]]:
         casting.check_video()
         asked = await read_video_ask(request)
-        check_text(asked.request.text, settings.max_text_chars)
+        casting.check_text(asked.request.text)
         film = await unless_disconnected(request, server.film(translated(asked)))
         return film, notice_headers(*_left_out(asked))
 
@@ -61,9 +60,11 @@ def remote_video_router(settings: GatewaySettings, casting: Casting, server: New
         return {"avatars": [avatar.id for avatar in await server.avatars()]}
 
     @router.post("/avatars")
-    async def add_avatar() -> None:
-        """Refuse: avatars are added on the NewAvata server."""
-        raise Unavailable("Avatars live on the NewAvata server here (USE_NEWAVATA_API=true); add them there.")
+    @router.post("/avatars/{name}/prepare")
+    @router.get("/avatars/{name}/portrait")
+    async def not_here(name: str = "") -> None:
+        """Refuse: avatars are seen to on the NewAvata server."""
+        raise Unavailable("Avatars live on the NewAvata server here (USE_NEWAVATA_API=true); see to them there.")
 
     @router.get("/tts_engines")
     async def tts_engines() -> list[ListedEngine]:

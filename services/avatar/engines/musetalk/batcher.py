@@ -72,6 +72,8 @@ class Batcher:
 
     def _run(self) -> None:
         """Launch each batch before the one before is waited for, so that a GPU never waits for Python."""
+        if self._generator.device.type == "cuda":
+            torch.cuda.set_device(self._generator.device)  # streams, events and graphs go by the thread's own
         launched: _Launched | None = None
         while True:
             batch = self._next_batch(wait=launched is None)
@@ -87,21 +89,22 @@ class Batcher:
 
     def _next_batch(self, *, wait: bool) -> list[_Job]:
         """Return the next jobs; none when it is over, or when nothing waits and neither does the caller."""
+        batch: list[_Job] = []
         with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-            if self._waiting:
+            while not batch:
+                if wait:
+                    self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    break
                 full_by = time.monotonic() + self._patience_s
                 self._changed.wait_for(
                     lambda: len(self._waiting) >= self._size or self._closed, max(0.0, full_by - time.monotonic())
                 )
-            batch: list[_Job] = []
-            while self._waiting and len(batch) < self._size:
-                job = self._waiting.popleft()
-                if job.face.set_running_or_notify_cancel():
-                    batch.append(job)
-            closed = self._closed
-        return batch if batch or closed or not wait else self._next_batch(wait=wait)
+                while self._waiting and len(batch) < self._size:
+                    job = self._waiting.popleft()
+                    if job.face.set_running_or_notify_cancel():
+                        batch.append(job)
+        return batch
 
     def _launch(self, batch: list[_Job]) -> _Launched | None:
         """Start the work on a batch; None when that failed, which its jobs are told."""
@@ -111,7 +114,7 @@ class Batcher:
             latents = _on_device(torch.stack([job.latents for job in padded]), generator.device)
             windows = with_places(torch.stack([job.window for job in padded])).to(generator.device, generator.dtype)
             return _Launched.of(batch, generator.faces(latents, windows))
-        except (RuntimeError, ServiceError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread's outer boundary: whoever waits must be told
             _fail(batch, error)
             return None
 
@@ -147,14 +150,14 @@ def _deliver(launched: _Launched) -> None:
     try:
         if launched.done is not None:
             launched.done.synchronize()
-    except RuntimeError as error:
+    except Exception as error:  # noqa: BLE001 - the same
         _fail(launched.batch, error)
         return
     for job, face in zip(launched.batch, launched.faces.numpy(), strict=False):
         job.face.set_result(face)
 
 
-def _fail(batch: list[_Job], error: RuntimeError | ServiceError) -> None:
+def _fail(batch: list[_Job], error: Exception) -> None:
     for job in batch:
         job.face.set_exception(told(error))
 
@@ -167,7 +170,7 @@ def face_of(future: Future[Face]) -> Face:
         raise EngineFailed("The lip-sync engine is being shut down.") from error
 
 
-def told(error: RuntimeError | ServiceError) -> ServiceError:
+def told(error: Exception) -> ServiceError:
     """Return what is told of a failure on the device."""
     if isinstance(error, ServiceError):
         return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -60,7 +61,7 @@ class MuseTalkEngine:
         self._options = options
         self._version = version
         self._packs = packs
-        self._eyes = fingerprint_of(networks.vae.encoder)
+        self._eyes = fingerprint_of(networks.vae)
         self._gated = gated
         self._ahead = 2 * batch
         self._batcher = Batcher(self._generator, batch)
@@ -76,7 +77,7 @@ class MuseTalkEngine:
         try:
             if self._packs is None or not source.lasting:
                 return StillTrack(list(stills()))
-            return self._packs.get_or_make(self._ingredients(source, size), stills)
+            return self._packs.get_or_make(self._ingredients(source, size), stills, tell)
         except torch.OutOfMemoryError as error:
             raise told(error) from error
 
@@ -107,7 +108,7 @@ class MuseTalkEngine:
     def _asked(
         self, shots: _Shots, frames: Iterable[int], frame_skip: int = 1, last: int | None = None
     ) -> Generator[_Asked, None, None]:
-        """Ask for the frames' faces, one after the other; take back those that nobody waits for."""
+        """Ask for the frames' faces, one after the other; take back those that nobody waits for any more."""
         faces = Interpolation(lambda frame: self._batcher.submit(*shots.seen_and_heard(frame)), frame_skip, last)
         recent: deque[_Asked] = deque(maxlen=2 * self._ahead)
         try:
@@ -116,9 +117,11 @@ class MuseTalkEngine:
                 asked = _Asked(shots.track, shots.place(frame), weight, faces(frame) if weight > 0 else None)
                 recent.append(asked)
                 yield asked
-        except GeneratorExit:
+        except BaseException as error:
             for asked in recent:
                 asked.cancel()
+            if isinstance(error, torch.OutOfMemoryError):  # of the ears
+                raise told(error) from error
             raise
 
     def _shown(self, asked: Generator[_Asked, None, None]) -> Generator[VideoFrame, None, None]:
@@ -148,8 +151,20 @@ class MuseTalkEngine:
         """Return how full the GPU is, with all that others hold on it."""
         if self._generator.device.type != "cuda":
             return None
-        free_mb, total_mb = (size // 1024**2 for size in torch.cuda.mem_get_info(self._generator.device))
-        return GpuState(memory_total_mb=total_mb, memory_used_mb=total_mb - free_mb, memory_free_mb=free_mb)
+        device = self._generator.device
+        free_mb, total_mb = (size // 1024**2 for size in torch.cuda.mem_get_info(device))
+        known = importlib.util.find_spec("pynvml") is not None
+        return GpuState(
+            memory_total_mb=total_mb,
+            memory_used_mb=total_mb - free_mb,
+            memory_free_mb=free_mb,
+            utilization_percent=torch.cuda.utilization(device) if known else None,
+        )
+
+    def forget(self, digest: str) -> None:
+        """Remove the packs of the avatar with this digest."""
+        if self._packs is not None:
+            self._packs.forget(digest)
 
     def close(self) -> None:
         """End the thread that owns the device."""

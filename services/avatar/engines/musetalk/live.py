@@ -106,6 +106,7 @@ class LiveSpeech:
         for piece in pieces:
             replaced, sound = resampler.feed(piece)
             self._rate_hz, self._samples = piece.sample_rate_hz, self._samples + piece.samples
+            self._hearing.go_to(done)
             self._hearing.hear(sound, replaced)
             self._gate.hear(sound[replaced:])
             ready = min(self._hearing.frames_ready(), self._frames())

@@ -37,5 +37,5 @@ def make_musetalk(settings: AvatarSettings) -> MuseTalkEngine:
         version=settings.musetalk_version,
         gated=settings.silence_gate,
         mode=mode,
-        packs=Packs(settings.pack_dir),
+        packs=Packs(settings.pack_dir, int(settings.packs_max_gb * 1e9)),
     )

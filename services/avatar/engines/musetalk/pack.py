@@ -25,14 +25,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from services.avatar.digests import digest_of
-from services.avatar.engine import FrameSize, Image
+from services.avatar.engine import FrameSize, Image, Tell, tell_nobody
 from services.avatar.engines.musetalk.blending import Patch
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.track import Still
@@ -44,6 +44,7 @@ FORMAT = 1
 SHARD_FRAMES = 100
 
 _MANIFEST = "manifest.json"
+_ASK_AGAIN_S = 1.0
 _JPEG_QUALITY = 95
 _KEY_CHARS = 32
 
@@ -93,33 +94,73 @@ class _Corrupt(Exception):
 
 
 class Packs:
-    """The packs of a folder."""
+    """The packs of a folder; those used least recently make room for new ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder
+        self._most_bytes = most_bytes
 
-    def get_or_make(self, made_of: Ingredients, stills: Callable[[], Generator[Still, None, None]]) -> Pack:
+    def get_or_make(
+        self, made_of: Ingredients, stills: Callable[[], Generator[Still, None, None]], tell: Tell = tell_nobody
+    ) -> Pack:
         """Return the pack of these ingredients, from the folder or made of `stills` first.
 
-        One that is damaged is logged and made anew. While one process makes a pack, others wait for it.
-        Raises `Unavailable` when the folder cannot be written, and what `stills` raises.
+        One that is damaged is logged and made anew. While one process makes a pack, others wait for it,
+        and `tell` so. Raises `Unavailable` when the folder cannot be written, and what `stills` raises.
         """
         place = self._folder / made_of.key
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._folder / f".{made_of.key}.lock"):
-                if place.exists():
-                    try:
-                        return Pack(place, made_of)
-                    except _Corrupt as error:
-                        _log.warning("the pack %s is damaged and made anew: %s", place, error)
-                        shutil.rmtree(place)
+            with _locked(self._folder / f".{made_of.key}.lock", tell):
+                if (kept := self._kept(place, made_of)) is not None:
+                    return kept
                 self._write(place, made_of, stills)
+                self._make_room(place)
                 return Pack(place, made_of)
         except OSError as error:
             raise Unavailable(
                 f"Packs cannot be kept in {self._folder} ({error.strerror}); set AVATAR_PACK_DIR to a folder with room."
             ) from error
+
+    def forget(self, avatar: str) -> None:
+        """Remove the packs of the avatar with this digest."""
+        for place in self._places():
+            try:
+                if _read_manifest(place).ingredients.avatar == avatar:
+                    self._remove(place)
+            except _Corrupt as error:
+                _log.warning("the pack %s is damaged: %s", place, error)
+
+    def _kept(self, place: Path, made_of: Ingredients) -> Pack | None:
+        if not place.exists():
+            return None
+        try:
+            pack = Pack(place, made_of)
+        except _Corrupt as error:
+            _log.warning("the pack %s is damaged and made anew: %s", place, error)
+            shutil.rmtree(place)
+            return None
+        (place / _MANIFEST).touch()
+        return pack
+
+    def _make_room(self, newest: Path) -> None:
+        """Remove the packs used least recently, as far as there is too much; never the newest."""
+        places = sorted(self._places(), key=_used_at, reverse=True)
+        held = 0
+        for place in (newest, *(place for place in places if place != newest)):
+            held += _bytes_of(place)
+            if held > self._most_bytes and place != newest:
+                _log.info("the pack %s makes room", place)
+                self._remove(place)
+
+    def _places(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        return [place for place in self._folder.iterdir() if place.is_dir() and not place.name.startswith(".")]
+
+    def _remove(self, place: Path) -> None:
+        shutil.rmtree(place, ignore_errors=True)  # another replica may be at it; who reads it keeps what is open
+        (self._folder / f".{place.name}.lock").unlink(missing_ok=True)
 
     def _write(self, place: Path, made_of: Ingredients, stills: Callable[[], Generator[Still, None, None]]) -> None:
         with self._folder_beside(place) as made, closing(stills()) as frames:
@@ -201,6 +242,29 @@ class _OpenShard:
         start = int(ends[row - 1]) if row else 0
         row_bytes: npt.NDArray[np.uint8] = self.file.get_slice(name)[start : int(ends[row])].numpy()
         return row_bytes
+
+
+@contextmanager
+def _locked(path: Path, tell: Tell) -> Iterator[None]:
+    """Hold the lock; `tell` is told every second while another process has it, and may end the wait."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_ASK_AGAIN_S)
+        except Timeout:
+            tell("waiting", 0, 1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _used_at(place: Path) -> float:
+    return (place / _MANIFEST).stat().st_mtime if (place / _MANIFEST).exists() else 0.0
+
+
+def _bytes_of(place: Path) -> int:
+    return sum(file.stat().st_size for file in place.iterdir()) if place.is_dir() else 0
 
 
 def ingredients(

@@ -61,14 +61,14 @@ class GraphPass:
         return self._faces
 
     def _record(self, latents: Tensor, windows: Tensor) -> None:
-        # Libraries choose and allocate during the first calls, which must not be recorded.
+        self._latents, self._windows = latents.clone(), windows.clone()
+        # Libraries choose, compile and allocate during the first calls, which must not be recorded.
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UPS):
-                self._run(latents, windows)
+                self._run(self._latents, self._windows)
         torch.cuda.current_stream().wait_stream(aside)
-        self._latents, self._windows = latents.clone(), windows.clone()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._faces = self._run(self._latents, self._windows)

@@ -46,6 +46,8 @@ _UNREADABLE = (
 )
 """What the loaders raise for files that are missing, cut off, of another kind or of other sizes."""
 
+_ENCODING = ("encoder.", "quant_conv.")
+
 Loaded = TypeVar("Loaded")
 
 
@@ -87,12 +89,13 @@ def load_networks(folder: Path, version: Version = "v15", *, tiny_decoder: bool 
     return Networks(unet.eval(), vae.eval(), whisper.eval(), tiny)
 
 
-def fingerprint_of(module: Any) -> str:
-    """Return the SHA-256 of a network's tensors, as they are now."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+def fingerprint_of(vae: Any) -> str:
+    """Return the SHA-256 of all that latents depend on: the image model's encoder, and the scale of its latents."""
+    digest = hashlib.sha256(str(vae.config.scaling_factor).encode())
+    for name, tensor in vae.state_dict().items():
+        if name.startswith(_ENCODING):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -40,5 +40,8 @@ class PortraitEngine:
     def gpu(self) -> None:
         """It needs none."""
 
+    def forget(self, digest: str) -> None:
+        """Nothing is kept."""
+
     def close(self) -> None:
         """Nothing is held."""
