@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,8 @@ from services.avatar.routes import avatar_router, lipsync_router
 from services.avatar.settings import AvatarSettings
 from services.avatar.warming import warm_up
 from services.chassis.app import create_service_app
+
+_SWITCH_INTERVAL_S = 0.0005
 
 _START_PATIENCE_S = 2.0
 """Light engines are ready when the service listens; weights go on loading, and readiness tells."""
@@ -38,6 +41,9 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         # A lane is one thread for the engine and one for the encoder. OpenCV's own threads would
         # fight them for the same cores: frames are too small to be worth splitting.
         cv2.setNumThreads(1)
+        # The encoder asks for the interpreter for every frame, and beside a thread that is busy in Python
+        # it would wait 5 ms for it each time.
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         loading = asyncio.create_task(lip_sync.load())
         warming = asyncio.create_task(warm_up_when_loaded(loading))
         await asyncio.wait([loading], timeout=_START_PATIENCE_S)

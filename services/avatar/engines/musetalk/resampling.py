@@ -16,17 +16,20 @@ _EDGE_S = 0.01
 """How far the filter reaches: so much at the end of a piece is only right once the next one has come."""
 _CONTEXT_S = 0.05
 _AT_ONCE = 480_000
+_SPARE_SAMPLES = 16
 
 
 def at_16_khz(speech: AudioChunk) -> Sound:
     """Return a whole speech; it is converted a piece at a time, so that a long one takes no more than its result."""
     stream = soxr.ResampleStream(speech.sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
     samples = np.frombuffer(speech.pcm, "<i2")
-    pieces = [
-        stream.resample_chunk(_as_float(samples[at : at + _AT_ONCE]), last=at + _AT_ONCE >= len(samples))
-        for at in range(0, max(1, len(samples)), _AT_ONCE)
-    ]
-    return np.concatenate(pieces)
+    sound = np.empty(len(samples) * SAMPLE_RATE_HZ // speech.sample_rate_hz + _SPARE_SAMPLES, np.float32)
+    done = 0
+    for at in range(0, max(1, len(samples)), _AT_ONCE):
+        piece = stream.resample_chunk(_as_float(samples[at : at + _AT_ONCE]), last=at + _AT_ONCE >= len(samples))
+        sound[done : done + len(piece)] = piece
+        done += len(piece)
+    return sound[:done]
 
 
 class PieceResampler:
