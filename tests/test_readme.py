@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 
 from services.contract.speech import CODEC_FRAME_SAMPLES
+from tests.checkpoints.musetalk import build_musetalk
 from tests.clips import GOOD
+from tests.footage import film as film_of_ann
+from tests.footage import steady
 from tests.processes import running_stack
 from tests.qwen3 import TinyQwen
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 SAY, TEST, *CURLS = re.findall(r"```bash\n(.*?)\n```", README, re.DOTALL)
-[VOICES] = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
+VOICES, FACES = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
 
 
 @contextmanager
@@ -75,3 +80,18 @@ def test_the_commands_about_voices_copy_one(tmp_path: Path, tiny_qwen: TinyQwen)
         assert sum(frame.samples for frame in speech.decode(audio=0)) % CODEC_FRAME_SAMPLES == 0
     with av.open(str(tmp_path / "film.mp4")) as film:
         assert sum(1 for _ in film.decode(video=0)) > 10
+
+
+def test_the_commands_about_faces_keep_and_prepare_a_clip(tmp_path: Path) -> None:
+    film_of_ann(tmp_path / "ann.mp4", steady(1.0))
+    weights = build_musetalk(tmp_path / "weights")
+    environment = {"AVATAR_ENGINE": "musetalk", "AVATAR_MUSETALK_DIR": str(weights)}
+    folders = {"AVATAR_DIR": str(tmp_path / "people"), "AVATAR_PACK_DIR": str(tmp_path / "packs")}
+    with on_port_8000(environment | folders):
+        for _ in range(300):
+            if httpx.get("http://127.0.0.1:8000/health/ready", timeout=10).status_code == 200:
+                break
+            time.sleep(0.1)
+        run(f"set -e; {FACES}", tmp_path)
+    assert (tmp_path / "people" / "ann" / "source.mp4").is_file()
+    assert list(tmp_path.glob("packs/*/manifest.json"))
