@@ -37,10 +37,11 @@ def faststart(fragments: FilmFile) -> FilmFile:
 
     Nothing is decoded. Blocking: a tenth of a second for a minute of film.
     """
-    # The index is written into room kept at the front: moving it there later would need a file to reopen.
-    room = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * _count_packets(fragments)
-    fragments.seek(0)
-    return _remuxed(fragments, {"moov_size": str(room)})
+    with fragments:
+        # The index is written into room kept at the front: moving it there later would need a file to reopen.
+        room = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * _count_packets(fragments)
+        fragments.seek(0)
+        return _remuxed(fragments, {"moov_size": str(room)})
 
 
 def fragmented(film: FilmFile) -> FilmFile:
