@@ -10,10 +10,6 @@ avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.avatar.clips import read_frames
 from services.avatar.digests import digest_of
 from services.avatar.engine import AvatarSource, FaceMotion, Image, Motion
+from services.avatar.folders import folder_beside
 from services.contract.errors import NameTaken, Unavailable
 from services.contract.video import AvatarInfo
 
@@ -119,7 +116,7 @@ class StoredClip:
 
 def write_avatar(folder: Path, file: AvatarFile, portrait: Image, clip: StoredClip | None = None) -> None:
     """Make `folder` hold the avatar, at once and whole. Raises `NameTaken` when there is one already."""
-    with _folder_beside(folder) as made:
+    with folder_beside(folder) as made:
         if clip is not None:
             (made / CLIP).write_bytes(clip.data)
             np.save(made / MOTION, clip.landmarks)
@@ -137,17 +134,6 @@ def stamp_of(path: Path) -> tuple[tuple[str, int, int], ...]:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [(file.name, file.stat()) for file in files]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
-@contextmanager
-def _folder_beside(folder: Path) -> Iterator[Path]:
-    """Give a new hidden folder on the same disk; what is left of it at the end is removed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _read_layer(path: Path) -> tuple[Image, Matte]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from services.contract.newavata import (
     ListedEngine,
     ServerStatus,
 )
-from services.gateway.finish import FilmFile
+from services.gateway.finish import FilmFile, gather
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +35,6 @@ _CONNECT_TIMEOUT_S = 5.0
 _SILENCE_TIMEOUT_S = 600.0
 """The server says nothing between its stages, however long a film is."""
 _CANCEL_TIMEOUT_S = 2.0
-_IN_MEMORY_BYTES = 8 * 1024 * 1024
 _ERROR_OF_STATUS: dict[int, type[ServiceError]] = {400: InvalidRequest, 404: NotFound, 503: Unavailable}
 _PASSED_ON = ("Content-Type", "Accept", "Range")
 _REFUSALS = (InvalidRequest, NotFound, Unavailable, AtCapacity)
@@ -142,13 +140,7 @@ class NewAvataClient:
         """Fetch a film from the server we asked, whatever name it calls itself by."""
         path = urlsplit(video_url).path
         async with self._answer("GET", path) as answer:
-            with ExitStack() as unless_whole:
-                film = unless_whole.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))
-                async for piece in answer.aiter_bytes():
-                    film.write(piece)
-                film.seek(0)
-                unless_whole.pop_all()
-        return film
+            return await gather(answer.aiter_bytes())
 
     async def _cancel(self, sid: str) -> None:
         with anyio.CancelScope(shield=True), suppress(httpx.HTTPError):

@@ -39,13 +39,11 @@ async def _convert(film: FilmFile, folder: Path, converted: FilmFile) -> None:
     try:
         _, told = await asyncio.wait_for(process.communicate(), _LONGEST_S)
     except asyncio.TimeoutError as error:
-        process.kill()
-        await process.wait()
         raise EngineFailed("The film could not be made a WebM in time; ask for mp4.") from error
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise EngineFailed(f"The film could not be made a WebM: {told.decode(errors='replace')[:200]}")
     await to_thread.run_sync(_copy_from_path, result, converted)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -36,6 +35,7 @@ from services.avatar.engine import FrameSize, Image, Tell, tell_nobody
 from services.avatar.engines.musetalk.blending import Patch
 from services.avatar.engines.musetalk.faces import FaceOptions
 from services.avatar.engines.musetalk.track import Still
+from services.avatar.folders import folder_beside
 from services.contract.errors import Unavailable
 
 _log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Packs:
         (self._folder / f".{place.name}.lock").unlink(missing_ok=True)
 
     def _write(self, place: Path, made_of: Ingredients, stills: Callable[[], Generator[Still, None, None]]) -> None:
-        with self._folder_beside(place) as made, closing(stills()) as frames:
+        with folder_beside(place) as made, closing(stills()) as frames:
             shards: list[Shard] = []
             while chunk := list(islice(frames, SHARD_FRAMES)):
                 file = made / f"{len(shards):05d}.safetensors"
@@ -173,14 +173,6 @@ class Packs:
             (made / _MANIFEST).write_text(manifest.model_dump_json(indent=1), "utf-8")
             made.chmod(0o755)
             made.rename(place)
-
-    @contextmanager
-    def _folder_beside(self, place: Path) -> Iterator[Path]:
-        made = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
-        try:
-            yield made
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
 
 
 class Pack:
