@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -39,6 +40,16 @@ class RedisProcess:
             except redis.RedisError:
                 time.sleep(0.01)
         raise AssertionError("redis-server did not start")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it accept connections and say nothing until the block ends."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Kill it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,3 +18,19 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(32 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413.")
     drain_s: float = Field(30.0, ge=0, description="How long work in flight may go on after SIGTERM.")
+
+
+_DAY_S = 24 * 3600
+
+
+class CachingSettings(ServiceSettings):
+    """What a service keeps of its results, and where."""
+
+    redis_url: str = Field("", validation_alias="REDIS_URL", description="Cache that all replicas share.")
+    cache_enable: bool = Field(True, description="Keep results and answer equal requests from them.")
+    cache_dir: Path = Field(
+        Path("cache"), validation_alias="CACHE_DIR", description="Folder of the cache on disk; it can be deleted."
+    )
+    cache_disk_mb: int = Field(512, ge=0, description="Room of the cache on disk; 0 keeps nothing there.")
+    cache_ttl_s: int = Field(7 * _DAY_S, ge=1, description="How long a result is kept in memory and on disk.")
+    cache_redis_ttl_s: int = Field(3600, ge=1, description="How long a result is kept in Redis.")

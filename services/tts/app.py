@@ -34,7 +34,7 @@ def create_app(settings: TtsSettings, engine: SpeechEngine | None = None) -> Fas
     registry = CollectorRegistry()
     shelf = RedisShelf(settings.redis_url) if settings.voices_in_redis else DiskShelf(settings.voices_dir)
     voices = Voices(shelf, require_consent=settings.require_consent)
-    keeping = Keeping(settings)
+    keeping = Keeping(settings, registry)
     dispatcher = Dispatcher(settings, voices, keeping, TtsMetrics(registry), engine)
 
     async def warm_up() -> None:

@@ -204,21 +204,16 @@ class Dispatcher:
         utterance = replace(utterance, reference=wish.reference, phonemes=phonemes)
         notices += _without_effect(wish.request, utterance, name)
         language = await self._told_language(utterance)
-        key = self._keeping.key(engine, utterance) if wish.request.use_cache else None
-        whole = await self._keeping.speech(key) if key is not None else None
-        if whole is not None:
-            first, chunks = whole, _once(whole)
-        else:
-            made = self._heard(speaker.speak(utterance), name)
-            first = await _first(made, name)
-            chunks = self._kept(_with_words(_rejoined(first, made), utterance.text), key)
+        made, cached = await self._made(speaker, engine, utterance, use_cache=wish.request.use_cache)
+        first = await _first(made, name)
+        chunks = _rejoined(first, made)
         return Speech(
             engine=name,
             language=language,
             voice=wish.voice or utterance.voice,
             notices=(*notices, *first.notices),
             takes=first.takes,
-            cached=whole is not None,
+            cached=cached,
             sample_rate_hz=wish.request.sample_rate_hz or first.sample_rate_hz,
             chunks=at_rate(chunks, wish.request.sample_rate_hz),
         )
@@ -232,17 +227,20 @@ class Dispatcher:
                         told(chunk)
                         yield chunk
 
-    async def _kept(
-        self, chunks: AsyncGenerator[AudioChunk, None], key: str | None
-    ) -> AsyncGenerator[AudioChunk, None]:
-        """Yield `chunks`, and keep the whole once the last one has been taken."""
-        whole: list[AudioChunk] = []
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                whole.append(chunk)
-                yield chunk
-        if key is not None:
-            await self._keeping.keep_speech(key, join_chunks(whole))
+    async def _made(
+        self, speaker: Speaker, engine: SpeechEngine, utterance: Utterance, *, use_cache: bool
+    ) -> tuple[AsyncGenerator[AudioChunk, None], bool]:
+        """Return the sound of an utterance, and whether it was, or is being, made for somebody else."""
+        key = self._keeping.key(engine, utterance)
+        if use_cache and self._keeping.enabled:
+            if (whole := await self._keeping.speech(key)) is not None:
+                return _once(whole), True
+            if (joined := self._keeping.join(key)) is not None:
+                return joined, True
+        made = _with_words(self._heard(speaker.speak(utterance), speaker.name), utterance.text)
+        if use_cache and self._keeping.enabled:
+            made = self._keeping.speak_once(key, made)
+        return made, False
 
 
 def _named(settings: TtsSettings) -> list[EngineName]:
@@ -291,7 +289,7 @@ async def _with_words(chunks: AsyncGenerator[AudioChunk, None], text: str) -> As
         async for chunk in chunks:
             heard.append(chunk)
             yield chunk
-    if not any(mark.kind == "word" for chunk in heard for mark in chunk.marks):
+    if heard and not any(mark.kind == "word" for chunk in heard for mark in chunk.marks):
         whole = join_chunks(heard)
         marks = approximate_words(text, sound_of(whole.pcm), whole.sample_rate_hz)
         yield AudioChunk(b"", whole.sample_rate_hz, marks)

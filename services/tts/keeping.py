@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import asdict
 
 from anyio import to_thread
 from cachetools import LRUCache
+from prometheus_client import CollectorRegistry
 
-from services.chassis.cache import Cache, MemoryCache, RedisCache, TieredCache
+from services.chassis.cache.claims import claimed
+from services.chassis.cache.failures import CacheFailures
+from services.chassis.cache.levels import MemoryCache
+from services.chassis.cache.making import make_levels
+from services.chassis.cache.shared import RedisCache
+from services.chassis.flights import Flights
 from services.contract.errors import InvalidRequest
 from services.contract.events import decode_speech, encode_speech
 from services.contract.speech import AudioChunk, CacheStats, join_chunks
@@ -17,7 +25,7 @@ from services.tts.engine import SpeechEngine, Utterance
 from services.tts.references import ReferenceSound, read_reference
 from services.tts.settings import TtsSettings
 
-_SPEECH, _PROMPT, _REFERENCE = "tts:speech:", "tts:prompt:", "tts:reference:"
+_SPEECH, _CLAIM, _PROMPT, _REFERENCE = "tts:speech:", "tts:claim:", "tts:prompt:", "tts:reference:"
 _NO_REFERENCE = "-"
 _FORMAT = 1
 """Goes up whenever speech is kept in another form."""
@@ -29,18 +37,18 @@ _REFERENCE_TTL_S = 24 * 3600
 class Keeping:
     """The caches of one service."""
 
-    def __init__(self, settings: TtsSettings) -> None:
+    def __init__(self, settings: TtsSettings, registry: CollectorRegistry) -> None:
+        failures = CacheFailures(registry)
         self._near = MemoryCache(settings.cache_max_size, settings.cache_ttl_s)
+        self._levels = make_levels(settings, "tts", self._near, failures)
         self._references: LRUCache[str, bytes] = LRUCache(_KEPT_REFERENCES)
         self._read: LRUCache[str, ReferenceSound] = LRUCache(_KEPT_REFERENCES)
-        self._enabled = settings.cache_enable
-        self._shared: Cache | None = None
-        self._shared_references: Cache | None = None
-        self._speech: Cache = self._near
+        self._flights: Flights[AudioChunk] = Flights()
+        self.enabled = settings.cache_enable
+        self._speech = self._levels.all
+        self._shared_references: RedisCache | None = None
         if settings.redis_url:
-            self._shared = RedisCache(settings.redis_url, settings.cache_redis_ttl_s)
-            self._shared_references = RedisCache(settings.redis_url, _REFERENCE_TTL_S)
-            self._speech = TieredCache(self._near, self._shared)
+            self._shared_references = RedisCache(settings.redis_url, _REFERENCE_TTL_S, failures)
         self._hits = self._misses = 0
 
     def key(self, engine: SpeechEngine, utterance: Utterance) -> str:
@@ -61,7 +69,7 @@ class Keeping:
 
     async def speech(self, key: str) -> AudioChunk | None:
         """Return a kept utterance, or None; counts."""
-        kept = await self._speech.get(key) if self._enabled else None
+        kept = await self._speech.get(key)
         speech = _decoded(kept) if kept is not None else None
         if speech is None:
             self._misses += 1
@@ -69,9 +77,29 @@ class Keeping:
             self._hits += 1
         return speech
 
-    async def keep_speech(self, key: str, speech: AudioChunk) -> None:
+    def join(self, key: str) -> AsyncGenerator[AudioChunk, None] | None:
+        """Return the utterance if it is being spoken right now, from its first chunk on."""
+        return self._flights.join(key)
+
+    def speak_once(self, key: str, made: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
+        """Yield `made` and keep it once it is whole; others may join, and other replicas wait for it."""
+        return self._flights.start(key, self._spoken_once(key, made))
+
+    async def _spoken_once(self, key: str, made: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
+        async with aclosing(made), claimed(self._levels.shared, _CLAIM + key.removeprefix(_SPEECH)) as waited:
+            if waited and (kept := await self._speech.get(key)) and (speech := _decoded(kept)):
+                yield speech
+                return
+            whole: list[AudioChunk] = []
+            async for chunk in made:
+                whole.append(chunk)
+                yield chunk
+            if whole:
+                await self._keep_speech(key, join_chunks(whole))
+
+    async def _keep_speech(self, key: str, speech: AudioChunk) -> None:
         """Keep a whole utterance, if it is one that should be heard again."""
-        if self._enabled and not speech.cut:
+        if not speech.cut:
             await self._speech.put(key, encode_speech(speech))
 
     async def reference(self, digest: str) -> bytes | None:

@@ -8,11 +8,9 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import CachingSettings
 
 EngineName = Literal["espeak", "qwen3", "kokoro", "piper", "vllm_omni"]
-
-_DAY_S = 24 * 3600
 
 
 def _folder(variable: str) -> Any:
@@ -23,7 +21,7 @@ def _folder(variable: str) -> Any:
     )
 
 
-class TtsSettings(ServiceSettings):
+class TtsSettings(CachingSettings):
     """Which engines speak, with which weights, how much of it at once, and what is kept."""
 
     model_config = SettingsConfigDict(env_prefix="TTS_")
@@ -85,9 +83,5 @@ class TtsSettings(ServiceSettings):
     require_consent: bool = Field(False, description="Store and copy no voice without a recorded consent.")
     max_reference_s: float = Field(60.0, gt=1, le=600, description="Longer reference audio is refused.")
 
-    redis_url: str = Field("", validation_alias=AliasChoices("TTS_REDIS_URL", "REDIS_URL"), description="Shared cache.")
-    cache_enable: bool = Field(True, description="Keep speech and answer equal requests from it.")
     cache_max_size: int = Field(100, ge=1, description="Utterances kept in memory; the least used go.")
-    cache_ttl_s: int = Field(7 * _DAY_S, ge=1, description="How long an utterance is kept in memory.")
-    cache_redis_ttl_s: int = Field(3600, ge=1, description="How long an utterance is kept in Redis.")
     prerender: list[str] = Field([], description="Phrases spoken into the cache at start. JSON.")

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
-from services.chassis.cache import Cache, MemoryCache, RedisCache, TieredCache
+from services.chassis.cache.claims import claimed
+from services.chassis.cache.disk import DiskCache
+from services.chassis.cache.failures import CacheFailures
+from services.chassis.cache.levels import Cache, MemoryCache, TieredCache
+from services.chassis.cache.shared import RedisCache
+from services.contract.events import decode_speech
+from services.contract.speech import join_chunks
 from services.tts.engines.qwen3.prompts import RedisPrompts
 from services.tts.references import ReferenceSound, read_reference
 from services.tts.voices import RedisShelf, Voices
@@ -38,14 +45,34 @@ async def kept(cache: Cache) -> None:
     await cache.close()
 
 
+class Counted:
+    """A registry, and what was counted in it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.failures = CacheFailures(self.registry)
+
+    def __call__(self, level: str, operation: str) -> float:
+        labels = {"level": level, "operation": operation}
+        return self.registry.get_sample_value("talkie_cache_failures_total", labels) or 0.0
+
+
+def shared(server: RedisProcess, counted: Counted | None = None, *, db: int = 0) -> RedisCache:
+    return RedisCache(server.url.removesuffix("0") + str(db), 60, (counted or Counted()).failures)
+
+
+def on_disk(folder: Path, *, max_bytes: int = 10_000, ttl_s: float = 60, counted: Counted | None = None) -> DiskCache:
+    return DiskCache(folder / "kept" / "a.sqlite3", max_bytes, ttl_s, (counted or Counted()).failures)
+
+
 def test_memory_keeps_by_prefix() -> None:
     asyncio.run(kept(MemoryCache(10, 60)))
 
 
 def test_redis_keeps_by_prefix(server: RedisProcess) -> None:
     async def visit() -> None:
-        await kept(RedisCache(server.url, 60))
-        await kept(TieredCache(MemoryCache(10, 60), RedisCache(server.url + "?db=1", 60)))
+        await kept(shared(server))
+        await kept(TieredCache([MemoryCache(10, 60), shared(server, db=1)]))
 
     asyncio.run(visit())
 
@@ -65,24 +92,175 @@ def test_memory_is_bounded_and_forgets() -> None:
     asyncio.run(visit())
 
 
-def test_redis_away_is_a_miss_told_once(server: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_weighs_too_much_for_memory_is_not_kept() -> None:
     async def visit() -> None:
-        cache = RedisCache(server.url, 60)
+        cache = MemoryCache(10, 60, len)
+        await cache.put("a", bytes(8))
+        await cache.put("b", bytes(11))
+        assert (await cache.get("a"), await cache.get("b")) == (bytes(8), None)
+
+    asyncio.run(visit())
+
+
+def test_the_disk_keeps_by_prefix_and_across_processes(tmp_path: Path) -> None:
+    async def visit() -> None:
+        await kept(on_disk(tmp_path))
+        one, other = on_disk(tmp_path), on_disk(tmp_path)
+        await one.put("x", b"1")
+        assert await other.get("x") == b"1"
+        await one.put("x", b"2")
+        assert await other.get("x") == b"2"
+
+    asyncio.run(visit())
+
+
+def test_the_disk_is_bounded_by_bytes_and_time(tmp_path: Path) -> None:
+    now = [1000.0]
+
+    async def visit() -> None:
+        cache = DiskCache(tmp_path / "a", 1000, 500, Counted().failures, now=lambda: now[0])
+        for number in range(9):
+            now[0] += 1
+            await cache.put(f"k{number}", bytes(100))
+        now[0] += 100
+        assert await cache.get("k0") is not None  # which makes it the last one used
+        await cache.put("new", bytes(300))
+        left = [number for number in range(9) if await cache.get(f"k{number}") is not None]
+        assert left == [0, *range(4, 9)]
+        assert await cache.get("new") is not None
+        await cache.put("huge", bytes(501))
+        assert await cache.get("huge") is None
+        now[0] += 450
+        assert await cache.get("k8") is None
+        assert await cache.expire() == 6
+        assert await cache.get("new") is not None
+
+    asyncio.run(visit())
+
+
+def test_a_damaged_or_missing_disk_is_a_miss_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    counted = Counted()
+
+    async def visit() -> None:
+        file = tmp_path / "kept" / "a.sqlite3"
+        file.parent.mkdir()
+        file.write_bytes(b"this is no database" * 1000)
+        cache = on_disk(tmp_path, counted=counted)
+        assert await cache.get("a") is None  # and removes it
+        await cache.put("a", b"1")
+        assert await cache.get("a") == b"1"
+        await cache.close()
+        lost = DiskCache(file / "not" / "a" / "folder", 1000, 60, counted.failures)
+        for _ in range(3):
+            await lost.put("a", b"1")
+            assert await lost.get("a") is None
+
+    asyncio.run(visit())
+    assert caplog.text.count("going on without the cache in") == 2
+    assert (counted("disk", "get"), counted("disk", "put")) == (4, 3)
+
+
+def test_redis_away_is_a_miss_told_once(server: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    counted = Counted()
+
+    async def visit() -> None:
+        cache = shared(server, counted)
         await cache.put("a", b"1")
         server.stop()
         began = time.monotonic()
-        for _ in range(5):
+        for _ in range(50):
             assert await cache.get("a") is None
             await cache.put("a", b"1")
             assert await cache.remove("a") == 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 5
         server.start()
-        await cache.put("a", b"2")
-        assert await cache.get("a") == b"2"
+        await until_back(cache)
         await cache.close()
 
     asyncio.run(visit())
     assert caplog.text.count("going on without the shared cache") == 1
+    assert caplog.text.count("the shared cache is back") == 1
+    assert counted("redis", "get") + counted("redis", "put") >= 1
+
+
+def test_redis_that_hangs_costs_one_request_a_moment(server: RedisProcess) -> None:
+    async def visit() -> None:
+        cache = shared(server)
+        await cache.put("a", b"1")
+        with server.frozen():
+            began = time.monotonic()
+            for _ in range(20):
+                assert await cache.get("a") is None
+            assert time.monotonic() - began < 1.5  # one waited, the others did not ask
+        await until_back(cache)
+        assert await cache.get("a") == b"1"
+        await cache.close()
+
+    asyncio.run(visit())
+
+
+def test_redis_that_is_full_still_answers(server: RedisProcess, caplog: pytest.LogCaptureFixture) -> None:
+    counted = Counted()
+
+    async def visit() -> None:
+        cache = shared(server, counted)
+        await cache.put("a", b"1")
+        redis.Redis(port=server.port).config_set("maxmemory", "1")
+        for _ in range(3):
+            await cache.put("b", bytes(1000))
+        assert await cache.get("a") == b"1"
+        redis.Redis(port=server.port).config_set("maxmemory", "0")
+        await cache.put("b", b"2")
+        assert await cache.get("b") == b"2"
+        await cache.close()
+
+    asyncio.run(visit())
+    assert caplog.text.count("the shared cache refuses to put") == 1
+    assert counted("redis", "put") == 3
+
+
+async def until_back(cache: RedisCache) -> None:
+    for _ in range(100):
+        await cache.put("back", b"1")
+        if await cache.get("back") == b"1":
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the shared cache did not come back")
+
+
+def test_replicas_wait_for_who_began(server: RedisProcess) -> None:
+    async def visit() -> None:
+        caches, begun = [shared(server) for _ in range(3)], []
+
+        async def replica(cache: RedisCache) -> bool:
+            async with claimed(cache, "claim:a") as waited:
+                if not waited:
+                    begun.append(cache)
+                    await asyncio.sleep(0.3)
+                return waited
+
+        assert sorted(await asyncio.gather(*map(replica, caches))) == [False, True, True]
+        assert len(begun) == 1
+        assert redis.Redis(port=server.port).keys("*") == []
+        server.stop()
+        assert await asyncio.gather(*map(replica, caches)) == [False] * 3
+
+    asyncio.run(visit())
+
+
+def test_ten_equal_requests_are_spoken_once(server: RedisProcess, tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with (
+            service(tmp_path, redis_url=server.url) as (one, engine),
+            service(tmp_path / "other", redis_url=server.url) as (other, second),
+        ):
+            answers = await asyncio.gather(*(speak(client, text="All at once") for client in (one, other) * 5))
+            assert [answer.status_code for answer in answers] == [200] * 10
+            assert len({join_chunks(decode_speech(answer.content)).pcm for answer in answers}) == 1
+            assert len(engine.spoken) + len(second.spoken) == 1
+
+    asyncio.run(visit())
 
 
 def test_two_services_share_speech_through_redis(server: RedisProcess, tmp_path: Path) -> None:

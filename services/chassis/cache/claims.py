@@ -1,0 +1,45 @@
+"""Single flight across replicas: who begins says so in Redis, and the others wait for the result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from services.chassis.cache.shared import RedisCache
+
+_CLAIM_S = 5.0
+_RENEWED_EVERY_S = 1.5
+_LOOKED_EVERY_S = 0.05
+_PATIENCE_S = 120.0
+
+
+@asynccontextmanager
+async def claimed(shared: RedisCache | None, key: str) -> AsyncGenerator[bool, None]:
+    """Hold the claim on `key` until the block ends; give whether somebody else held it before.
+
+    A claim whose holder died is free after five seconds. Without Redis everybody holds it at once.
+    """
+    if shared is None:
+        yield False
+        return
+    waited = False
+    patient_until = time.monotonic() + _PATIENCE_S
+    while not await shared.claim(key, _CLAIM_S) and time.monotonic() < patient_until:
+        waited = True
+        await asyncio.sleep(_LOOKED_EVERY_S)
+    renewing = asyncio.create_task(_renew(shared, key))
+    try:
+        yield waited
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+        await shared.release(key)
+
+
+async def _renew(shared: RedisCache, key: str) -> None:
+    while True:
+        await asyncio.sleep(_RENEWED_EVERY_S)
+        await shared.renew(key, _CLAIM_S)
