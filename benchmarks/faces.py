@@ -42,6 +42,7 @@ from services.avatar.engines.musetalk.weights import Networks
 from services.avatar.mux import mux_segment
 from services.avatar.segment import segment_of
 from services.contract.speech import AudioChunk
+from services.contract.video import LipSyncParams
 
 Row = dict[str, Any]
 
@@ -202,7 +203,7 @@ def against_upstream(networks: Networks, plan: Plan, what: str) -> Row:
     engine = engine_of(networks, plan)
     track = engine.prepare(read_avatar(ROOT / "avatars" / "maya").source, SIZES["720p"])
     said = speech(plan.speech_s)
-    segment = segment_of(said, 0, FPS, SIZES["720p"])
+    segment = segment_of(said, LipSyncParams(avatar="-", fps=FPS, width=1280, height=720))
 
     def ours() -> None:
         for _ in mux_segment(engine.render(track, segment.speech, 0, FPS), segment):

@@ -31,6 +31,7 @@ from services.avatar.library import AvatarLibrary
 from services.avatar.mux import mux_segment
 from services.avatar.segment import segment_of
 from services.avatar.settings import AvatarSettings
+from services.contract.video import LipSyncParams
 from tests.checkpoints.musetalk import build_musetalk
 from tests.footage import film, steady
 
@@ -77,7 +78,10 @@ def measured(segments: str, minutes: int, folder: Path, device: str) -> dict[str
     said = speech(1.0)
     sent = 0
     for start_s in range(0, 60 * minutes, segment_s):
-        segment = segment_of(replace(said, pcm=said.pcm * segment_s), 25 * start_s, FPS, SIZE)
+        segment = segment_of(
+            replace(said, pcm=said.pcm * segment_s),
+            LipSyncParams(avatar="-", first_frame=25 * start_s, fps=FPS, width=SIZE.width, height=SIZE.height),
+        )
         frames = engine.render(track, segment.speech, segment.first_frame, FPS)
         sent += sum(len(piece) for piece in mux_segment(frames, segment))
     engine.close()

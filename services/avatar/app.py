@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 import cv2
 from anyio import to_thread
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from services.avatar.engine import LipSyncEngine
 from services.avatar.face.finder import MeshFaceFinder
+from services.avatar.keeping import Keeping
 from services.avatar.library import AvatarLibrary
 from services.avatar.lipsync import LipSync
 from services.avatar.preparing import Preparing
@@ -20,6 +22,7 @@ from services.avatar.routes import avatar_router, lipsync_router
 from services.avatar.settings import AvatarSettings
 from services.avatar.warming import warm_up
 from services.chassis.app import create_service_app
+from services.chassis.metrics import metrics_router
 
 _SWITCH_INTERVAL_S = 0.0005
 
@@ -29,7 +32,9 @@ _START_PATIENCE_S = 2.0
 
 def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) -> FastAPI:
     """Return the avatar service. `engine` is the one `settings` name unless it is given."""
-    lip_sync = LipSync(settings, engine)
+    registry = CollectorRegistry()
+    keeping = Keeping(settings, registry)
+    lip_sync = LipSync(settings, engine, keeping)
     library = AvatarLibrary(settings, MeshFaceFinder(settings.models_dir))
 
     async def warm_up_when_loaded(loading: asyncio.Task[None]) -> None:
@@ -52,6 +57,7 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         yield
         await warming
         await lip_sync.close()
+        await keeping.close()
 
     app = create_service_app(
         "Talkie avatar",
@@ -59,8 +65,9 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         lifespan=lifespan,
         ready=lip_sync.check,
         routers=[
-            lipsync_router(settings, lip_sync, library),
-            avatar_router(settings, library, Preparing(library, lip_sync)),
+            lipsync_router(settings, lip_sync, library, keeping),
+            avatar_router(settings, library, Preparing(library, lip_sync), keeping),
+            metrics_router(registry),
         ],
     )
     app.state.lip_sync = lip_sync

@@ -10,7 +10,8 @@ avatars/maya/avatar.json       title, licence, voice, landmarks: `AvatarFile`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,7 +26,7 @@ from services.avatar.clips import read_frames
 from services.avatar.digests import digest_of
 from services.avatar.engine import AvatarSource, FaceMotion, Image, Motion
 from services.avatar.folders import folder_beside
-from services.contract.errors import NameTaken, Unavailable
+from services.contract.errors import InvalidRequest, NameTaken, Unavailable
 from services.contract.video import AvatarInfo
 
 LANDMARKS, MESH_POINTS = 478, 468
@@ -164,6 +165,35 @@ def _over(above: Image, opacity: Matte, below: Image) -> Image:
     share = opacity[..., None].astype(np.float32) / 255
     blended = above * share + below * (1 - share)
     return np.rint(blended).astype(np.uint8)
+
+
+def before(source: AvatarSource, colour: str) -> AvatarSource:
+    """Return the person of `source` before a plane of `colour` (#rrggbb); as it is where that is empty.
+
+    Raises `InvalidRequest` when the person is not cut out.
+    """
+    if not colour:
+        return source
+    if source.matte is None or source.background is None:
+        raise InvalidRequest(
+            f"background: {source.name} is not cut out of its picture; leave background out.", param="background"
+        )
+    bgr = np.frombuffer(bytes.fromhex(colour[1:])[::-1], np.uint8)
+    behind = 1 - source.matte[..., None].astype(np.float32) / 255
+    # Where hair is half transparent, the old background shines through and is taken out again.
+    change = (bgr.astype(np.float32) - _middle(source.background, source.portrait)) * behind
+
+    def changed(picture: Image) -> Image:
+        return np.rint(picture + change).clip(0, 255).astype(np.uint8)
+
+    return replace(
+        source,
+        portrait=changed(source.portrait),
+        background=np.full_like(source.background, bgr),
+        closed_eyes=None if source.closed_eyes is None else changed(source.closed_eyes),
+        digest=hashlib.sha256(f"{source.digest} {colour.lower()}".encode()).hexdigest(),
+        lasting=False,
+    )
 
 
 def _middle(background: Image, person: Image) -> Image:

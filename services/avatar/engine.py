@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from services.avatar.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import GpuState
 
@@ -93,13 +94,20 @@ class LipSyncEngine(Protocol):
         """Do once per avatar and size what every render would have to do again; `tell` how far it is."""
 
     def render(
-        self, track: Any, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
+        self,
+        track: Any,
+        speech: AudioChunk,
+        first_frame: int,
+        fps: Fraction,
+        frame_skip: int = 1,
+        motion: MotionPath | None = None,
     ) -> Generator[VideoFrame, None, None]:
         """Yield exactly the frames that hold `speech`, the first of which is frame `first_frame` of the film.
 
-        Pose follows from the frame number and mouth from the speech alone, so that segments can be
-        rendered in any order, anywhere. Mark times count from the start of `speech`. An engine whose
-        mouths are dear works them out in every `frame_skip`-th frame only, and guesses those between.
+        Pose follows from `motion` alone, by default the film's own frames, and mouth from the speech alone,
+        so that segments can be rendered in any order, anywhere. Mark times count from the start of `speech`.
+        An engine whose mouths are dear works them out in every `frame_skip`-th frame only, and guesses
+        those between.
         """
 
     def gpu(self) -> GpuState | None:

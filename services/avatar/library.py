@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,14 @@ _NO_LICENCE = "Not stated"
 _INFOS_KEPT = 256
 
 
+@dataclass(frozen=True)
+class Identity:
+    """What tells one avatar from all others, and whether what is made of it may be kept on disk."""
+
+    digest: str
+    lasting: bool
+
+
 class AvatarLibrary:
     """Finds avatars by name. A name is never a path. Blocking; safe to share between threads.
 
@@ -59,6 +68,7 @@ class AvatarLibrary:
         self._scholar = Scholar(faces, self._clip_limits)
         self._kept: LruCache[object, Avatar] = LruCache(settings.sources_kept)
         self._infos: LruCache[object, AvatarInfo] = LruCache(_INFOS_KEPT)
+        self._digests: LruCache[object, str] = LruCache(_INFOS_KEPT)
         self._uploads: LruCache[str, Avatar] = LruCache(settings.uploads_kept)
 
     def list(self) -> list[AvatarInfo]:
@@ -71,15 +81,16 @@ class AvatarLibrary:
                 _log.warning("avatar %s left out: %s", path.name, error)
         return infos
 
-    def check(self, name: str) -> None:
-        """Return when there is an avatar `name`, without looking at it.
+    def identify(self, name: str) -> Identity:
+        """Return what tells the avatar `name` from others, without looking for its face.
 
         Raises `NotFound`, or `InvalidRequest` when `name` can be no avatar's.
         """
-        if not name.startswith(UPLOAD_PREFIX):
-            self._path(name)
-        elif self._uploads.get(name) is None:
-            raise _forgotten(name)
+        if name.startswith(UPLOAD_PREFIX):
+            return Identity(self.find(name).source.digest, lasting=False)
+        path = self._path(name)
+        digest = self._digests.get_or_make((name, stamp_of(path)), lambda: digest_of(path))
+        return Identity(digest, lasting=True)
 
     def find(self, name: str, tell: Tell = tell_nobody) -> Avatar:
         """Return the avatar `name`; the face of a clip of the folder is followed first, and `tell` told of it.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from anyio import to_thread
 
-from services.avatar.artwork import Avatar
+from services.avatar.artwork import Avatar, before
 from services.avatar.engine import AvatarSource, FrameSize, LipSyncEngine, Tell, tell_nobody
+from services.avatar.keeping import Keeping
+from services.avatar.library import Identity
 from services.avatar.lru import LruCache
 from services.avatar.mux import mux_segment
 from services.avatar.registry import ENGINES
@@ -22,12 +25,21 @@ from services.contract.errors import ServiceError, Unavailable
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Actor:
+    """Who is animated: told from others at once, found where the work is done."""
+
+    identity: Identity
+    find: Callable[[], Avatar]
+
+
 class LipSync:
     """The engine with its lane and its prepared avatars: what the requests of one app share."""
 
-    def __init__(self, settings: AvatarSettings, engine: LipSyncEngine | None) -> None:
+    def __init__(self, settings: AvatarSettings, engine: LipSyncEngine | None, keeping: Keeping) -> None:
         self._settings = settings
         self._engine = engine
+        self._keeping = keeping
         self._failure: ServiceError = Unavailable("The lip-sync engine is still loading.", retry_after_s=2)
         self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
         self.lane = EngineLane("lipsync", slots=settings.lanes, max_waiting=settings.max_waiting)
@@ -57,9 +69,19 @@ class LipSync:
         """Return when the engine can work; raise the `ServiceError` that says why not."""
         _ = self.engine
 
-    def film(self, find: Callable[[], Avatar], segment: Segment) -> AsyncGenerator[bytes, None]:
-        """Return the segment as fragmented MP4 of the avatar that `find` returns, rendered as it is read."""
-        return self.lane.stream(partial(self._render, find, segment))
+    async def film(
+        self, actor: Actor, segment: Segment, *, use_cache: bool = True
+    ) -> tuple[AsyncGenerator[bytes, None], bool]:
+        """Return the segment as fragmented MP4, made as it is read, and whether somebody else asked for it first."""
+        rendered = self.lane.stream(partial(self._render, actor, segment))
+        if not (use_cache and self._keeping.enabled):
+            return rendered, False
+        key = await to_thread.run_sync(self._keeping.key, self.engine, actor.identity, segment)
+        if (kept := await self._keeping.segment(key, segment)) is not None:
+            return _once(kept), True
+        if (joined := self._keeping.join(key)) is not None:
+            return joined, True
+        return self._keeping.render_once(key, segment, rendered), False
 
     async def close(self) -> None:
         """Let go of the engine."""
@@ -67,8 +89,14 @@ class LipSync:
         if self._engine is not None:
             await to_thread.run_sync(self._engine.close)
 
-    def _render(self, find: Callable[[], Avatar], segment: Segment) -> Generator[bytes, None, None]:
+    def _render(self, actor: Actor, segment: Segment) -> Generator[bytes, None, None]:
         # In the lane's thread, so that finding and preparing an avatar count as the work they are.
-        track = self.prepare(find().source, segment.size)
-        frames = self.engine.render(track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip)
+        track = self.prepare(before(actor.find().source, segment.background), segment.size)
+        frames = self.engine.render(
+            track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip, segment.motion
+        )
         yield from mux_segment(frames, segment)
+
+
+async def _once(film: bytes) -> AsyncGenerator[bytes, None]:
+    yield film

@@ -12,6 +12,7 @@ A segment is muxed knowing nothing but its own place, and still joins its neighb
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -26,6 +27,7 @@ from av.video.stream import VideoStream
 from services.avatar.ahead import run_ahead
 from services.avatar.engine import VideoFrame
 from services.avatar.segment import Segment, samples_of
+from services.chassis.fmp4 import BoxReader
 from services.chassis.sink import Sink
 from services.contract.errors import EngineFailed
 from services.contract.video import FILM_SAMPLE_RATE_HZ
@@ -81,6 +83,24 @@ def mux_segment(frames: Generator[VideoFrame, None, None], segment: Segment) -> 
         yield lead + writer.take()
 
 
+def moved_segment(film: bytes, segment: Segment) -> bytes:
+    """Return a `film` of one segment in the place of `segment`, whose pictures are the same. Blocking.
+
+    The pictures are copied; the sound is encoded for its new place on the grid. The init boxes are the film's
+    own: for copied pictures the muxer would add how large they were on average.
+    """
+    with av.open(io.BytesIO(film)) as source:
+        pictures = source.streams.video[0]
+        with closing(_SegmentWriter(segment, pictures)) as writer:
+            for packet in source.demux(pictures):
+                if packet.dts is not None:
+                    writer.copy(packet)
+            writer.finish()
+            moved = BoxReader().feed(writer.take())
+    init = [box for box in BoxReader().feed(film) if box.is_init]
+    return b"".join(box.data for box in [*init, *(box for box in moved if not box.is_init)])
+
+
 def _pictures(frames: Generator[VideoFrame, None, None]) -> Generator[av.VideoFrame, None, None]:
     """Yield the frames as the encoder wants them, in memory of their own: the engine reuses its for the next one."""
     reformatter = VideoReformatter()
@@ -95,8 +115,10 @@ def _pictures(frames: Generator[VideoFrame, None, None]) -> Generator[av.VideoFr
 class _SegmentWriter:
     """Encodes and muxes one segment, frame by frame."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, template: VideoStream | None = None) -> None:
+        """With a `template`, pictures are copied from its stream and not encoded."""
         self._segment = segment
+        self._copying = template is not None
         self._next_frame = segment.first_frame
         self._sound_frames = _grid_frames(segment)
         self._sound_until = segment.first_sample
@@ -104,7 +126,7 @@ class _SegmentWriter:
         # Fragments are numbered upwards through the film; a segment never has more of them than frames.
         options = {**_MUXER_OPTIONS, "fragment_index": str(segment.first_frame + 1)}
         self._container = av.open(self._sink, "w", format="mp4", options=options)
-        self._video = self._add_video()
+        self._video = self._add_video() if template is None else self._container.add_stream_from_template(template)
         self._sound = self._add_sound()
         self._container.start_encoding()
 
@@ -112,13 +134,22 @@ class _SegmentWriter:
         """Add the next frame, and the sound heard until it ends."""
         picture.pts = self._next_frame
         picture.time_base = 1 / self._segment.fps
-        self._next_frame += 1
-        self._write_sound(self._segment.timeline.sample_at(self._next_frame))
+        self._go_on()
         self._container.mux(self._video.encode(picture))
+
+    def copy(self, packet: Packet[VideoStream]) -> None:
+        """Add the next frame, encoded already, and the sound heard until it ends."""
+        packet.time_base = 1 / self._segment.fps
+        packet.pts = packet.dts = self._next_frame
+        packet.duration = 1
+        packet.stream = self._video
+        self._go_on()
+        self._container.mux(packet)
 
     def finish(self) -> None:
         """Write what the encoders still hold."""
-        self._container.mux(self._video.encode(None))
+        if not self._copying:
+            self._container.mux(self._video.encode(None))
         self._mux_sound(self._sound.encode(None))
         self._container.close()
 
@@ -129,6 +160,10 @@ class _SegmentWriter:
     def close(self) -> None:
         """Let go of the encoders."""
         self._container.close()
+
+    def _go_on(self) -> None:
+        self._next_frame += 1
+        self._write_sound(self._segment.timeline.sample_at(self._next_frame))
 
     def _write_sound(self, until_sample: int) -> None:
         while self._sound_until < until_sample and (piece := next(self._sound_frames, None)) is not None:

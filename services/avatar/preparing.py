@@ -60,7 +60,7 @@ class Preparing:
 
         Raises `NotFound` and `InvalidRequest` before the first event. Closing this ends the work.
         """
-        await to_thread.run_sync(self._library.check, name)
+        await to_thread.run_sync(self._library.identify, name)
         _ = self._lip_sync.engine
         began, told = time.monotonic(), _Latest(asyncio.get_running_loop())
         work = asyncio.create_task(self._work(name, size, told))

@@ -15,16 +15,17 @@ from services.avatar.bodies import RAW_PCM, read_picture, read_speech
 from services.avatar.clips import is_clip
 from services.avatar.engine import FrameSize
 from services.avatar.images import jpeg_preview
-from services.avatar.library import AvatarLibrary
-from services.avatar.lipsync import LipSync
+from services.avatar.keeping import Keeping
+from services.avatar.library import UPLOAD_PREFIX, AvatarLibrary
+from services.avatar.lipsync import Actor, LipSync
 from services.avatar.preparing import Preparing, unless_left
 from services.avatar.segment import Segment, segment_of
 from services.avatar.settings import AvatarSettings
 from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
-from services.contract.errors import InvalidRequest
+from services.contract.errors import InvalidRequest, NotFound
 from services.contract.events import SPEECH_STREAM
-from services.contract.headers import ENGINE_HEADER
+from services.contract.headers import CACHE_HEADER, ENGINE_HEADER
 from services.contract.video import (
     LIPSYNC_MEDIA_TYPE,
     AvatarInfo,
@@ -53,7 +54,7 @@ class AddParams(BaseModel):
     keep: bool = Field(False, description="Keep it for good; otherwise it is only remembered for a while, in memory.")
 
 
-def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarLibrary) -> APIRouter:
+def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarLibrary, keeping: Keeping) -> APIRouter:
     """Return the routes that need the engine."""
     router = APIRouter(prefix="/v1", tags=["lipsync"])
 
@@ -69,9 +70,9 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
         body = await request.body()
         content_type = request.headers.get("content-type", "")
         segment = await to_thread.run_sync(_segment, settings, params, content_type, body)
-        await to_thread.run_sync(library.check, params.avatar)
-        headers = {ENGINE_HEADER: lip_sync.engine.name}
-        film = lip_sync.film(partial(library.find, params.avatar), segment)
+        actor = await _actor(library, keeping, params.avatar)
+        film, cached = await lip_sync.film(actor, segment, use_cache=params.use_cache)
+        headers = {ENGINE_HEADER: lip_sync.engine.name, CACHE_HEADER: "hit" if cached else "miss"}
         return await begin_stream(request, film, LIPSYNC_MEDIA_TYPE, headers)
 
     @router.get("/engine")
@@ -89,7 +90,9 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
     return router
 
 
-def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: Preparing) -> APIRouter:
+def avatar_router(
+    settings: AvatarSettings, library: AvatarLibrary, preparing: Preparing, keeping: Keeping
+) -> APIRouter:
     """Return the routes of the avatar library."""
     router = APIRouter(prefix="/v1/avatars", tags=["avatars"])
     pictures, clips = CapacityLimiter(PICTURES_AT_ONCE), CapacityLimiter(CLIPS_AT_ONCE)
@@ -111,7 +114,10 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: P
             async with clips:
                 return (await unless_disconnected(request, unless_left(partial(library.add, params.name, data)))).info
         make = partial(library.add, params.name) if params.keep else library.remember
-        return (await to_thread.run_sync(make, data, limiter=pictures)).info
+        info = (await to_thread.run_sync(make, data, limiter=pictures)).info
+        if not params.keep:
+            await keeping.keep_upload(info.name, data)
+        return info
 
     @router.post("/{name}/prepare", response_class=Response, responses={200: {"content": {SSE_MEDIA_TYPE: {}}}})
     async def prepare(request: Request, name: str, params: Annotated[FrameParams, Query()]) -> Response:
@@ -124,6 +130,7 @@ def avatar_router(settings: AvatarSettings, library: AvatarLibrary, preparing: P
         """Remove an avatar that was added."""
         digest = await to_thread.run_sync(library.remove, name)
         await to_thread.run_sync(preparing.forget, digest)
+        await keeping.forget(digest)
 
     @router.get("/{name}/portrait", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
     async def portrait(name: str) -> Response:
@@ -140,7 +147,20 @@ def _segment(settings: AvatarSettings, params: LipSyncParams, content_type: str,
             f"{speech.duration_s:.0f} s of speech are more than {settings.longest_segment_s:.0f} s for one segment; "
             "cut it at sentence ends."
         )
-    return segment_of(speech, params.first_frame, params.fps, _size(settings, params), params.frame_skip)
+    _size(settings, params)
+    return segment_of(speech, params)
+
+
+async def _actor(library: AvatarLibrary, keeping: Keeping, name: str) -> Actor:
+    """Return who is to be animated; a picture that was uploaded to another replica is made an avatar here too."""
+    try:
+        identity = await to_thread.run_sync(library.identify, name)
+    except NotFound:
+        if not name.startswith(UPLOAD_PREFIX) or (picture := await keeping.upload(name)) is None:
+            raise
+        await to_thread.run_sync(library.remember, picture)
+        identity = await to_thread.run_sync(library.identify, name)
+    return Actor(identity, partial(library.find, name))
 
 
 def _size(settings: AvatarSettings, params: FrameParams) -> FrameSize:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import soxr
 
 from services.avatar.engine import FrameSize
+from services.avatar.motion import MotionPath
 from services.contract.errors import InvalidRequest
 from services.contract.speech import SAMPLE_BYTES, AudioChunk
-from services.contract.video import FILM_SAMPLE_RATE_HZ, Timeline
+from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
 
 Samples = npt.NDArray[np.int16]
 """[samples] mono."""
@@ -27,7 +28,9 @@ class Segment:
     first_frame: int
     fps: Fraction
     size: FrameSize
+    motion: MotionPath
     frame_skip: int = 1
+    background: str = ""
 
     @property
     def timeline(self) -> Timeline:
@@ -40,28 +43,42 @@ class Segment:
         return self.timeline.frames_to_hold(self.first_frame, self.speech.samples)
 
     @property
+    def phase(self) -> int:
+        """What of its place is heard and seen in it: frames of 29.97 a second hold now 1601 samples, now 1602."""
+        return self.first_frame * FILM_SAMPLE_RATE_HZ * self.fps.denominator % self.fps.numerator
+
+    @property
     def first_sample(self) -> int:
         """Place of the first sample in the film."""
         return self.timeline.sample_at(self.first_frame)
 
 
-def segment_of(speech: AudioChunk, first_frame: int, fps: Fraction, size: FrameSize, frame_skip: int = 1) -> Segment:
+def segment_of(speech: AudioChunk, params: LipSyncParams) -> Segment:
     """Return the segment that says `speech`, brought to 48 kHz and filled up with silence to whole frames.
 
-    Raises `InvalidRequest` when there is no sound in it or a mark has no time.
+    Raises `InvalidRequest` when there is no sound in it, a mark has no time, or its motion leads too far.
     """
     if not all(math.isfinite(mark.start_s) and math.isfinite(mark.end_s) for mark in speech.marks):
         raise InvalidRequest("Every mark needs a finite start_s and end_s.")
     pcm = _at_film_rate(speech)
     if not pcm:
         raise InvalidRequest("There is no sound in the body; send at least one sample of PCM.")
-    timeline = Timeline(fps)
+    timeline, first_frame = Timeline(params.fps), params.first_frame
     samples = len(pcm) // SAMPLE_BYTES
     frames = timeline.frames_to_hold(first_frame, samples)
     if silence := timeline.samples_between(first_frame, frames) - samples:
         pcm += bytes(SAMPLE_BYTES * silence)
-    speech = replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ)
-    return Segment(speech, first_frame, fps, size, frame_skip)
+    start = first_frame if params.motion_frame is None else params.motion_frame
+    end = start + frames if params.motion_end is None else params.motion_end
+    return Segment(
+        speech=replace(speech, pcm=pcm, sample_rate_hz=FILM_SAMPLE_RATE_HZ),
+        first_frame=first_frame,
+        fps=params.fps,
+        size=FrameSize(params.width, params.height),
+        motion=MotionPath(start, end, frames),
+        frame_skip=params.frame_skip,
+        background=params.background,
+    )
 
 
 def samples_of(speech: AudioChunk) -> Samples:

@@ -8,12 +8,12 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import CachingSettings
 
 EngineName = Literal["portrait", "musetalk"]
 
 
-class AvatarSettings(ServiceSettings):
+class AvatarSettings(CachingSettings):
     """Read from `AVATAR_*` in the environment or `.env`."""
 
     model_config = SettingsConfigDict(env_prefix="AVATAR_")
@@ -75,6 +75,7 @@ class AvatarSettings(ServiceSettings):
     )
     right_cheek_width: int = Field(90, ge=0, le=256, description="The same on the right.")
 
+    cache_memory_mb: int = Field(128, ge=1, description="Room for rendered segments in memory.")
     warm_avatar: str = Field("", description="Avatar to prepare at start; empty for none, 'auto' for the first.")
     warm_width: int = Field(512, ge=128, description="Width of the frames it is prepared for.")
     warm_height: int = Field(512, ge=128, description="Height of the frames it is prepared for.")

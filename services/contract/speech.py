@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -189,7 +190,7 @@ class CacheStats(BaseModel):
     total_requests: int
 
 
-def join_chunks(chunks: list[AudioChunk]) -> AudioChunk:
+def join_chunks(chunks: Sequence[AudioChunk]) -> AudioChunk:
     """Return the whole utterance as one chunk. The chunks must share one rate and not be empty."""
     rates = {chunk.sample_rate_hz for chunk in chunks}
     if len(rates) != 1:

@@ -23,6 +23,17 @@ FILM_SAMPLE_RATE_HZ = 48_000
 
 LIPSYNC_MEDIA_TYPE = "video/mp4"
 
+LAST_FRAME = 100_000_000
+"""No film has more frames."""
+
+Background = Annotated[
+    str,
+    Field(
+        pattern="^(#[0-9a-fA-F]{6})?$",
+        description="Colour behind an avatar that is cut out, as #rrggbb; empty for its own background.",
+    ),
+]
+
 
 def _parse_fps(value: object) -> object:
     """Read `25`, `29.97`, `"30000/1001"`; the NTSC rates are put back on their exact fractions."""
@@ -71,11 +82,19 @@ class LipSyncParams(FrameParams):
     """
 
     avatar: str = Field(max_length=100)
-    first_frame: int = Field(0, ge=0, le=100_000_000, description="Number of the segment's first frame in the film.")
+    first_frame: int = Field(0, ge=0, le=LAST_FRAME, description="Number of the segment's first frame in the film.")
+    motion_frame: int | None = Field(
+        None, ge=0, le=LAST_FRAME, description="Moment of the avatar's motion it begins with; else that frame's."
+    )
+    motion_end: int | None = Field(
+        None, ge=0, le=LAST_FRAME, description="Moment the next segment begins with; else as far as this one lasts."
+    )
     fps: Fps = Fraction(25)
     frame_skip: int = Field(
         1, ge=1, le=3, description="Mouths are generated in every n-th frame and guessed between them."
     )
+    background: Background = ""
+    use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
 
 
 class AvatarInfo(BaseModel):

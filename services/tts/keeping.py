@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from anyio import to_thread
 from cachetools import LRUCache
 from prometheus_client import CollectorRegistry
 
-from services.chassis.cache.claims import claimed
 from services.chassis.cache.failures import CacheFailures
 from services.chassis.cache.levels import MemoryCache
 from services.chassis.cache.making import make_levels
+from services.chassis.cache.once import Once
 from services.chassis.cache.shared import RedisCache
-from services.chassis.flights import Flights
 from services.contract.errors import InvalidRequest
 from services.contract.events import decode_speech, encode_speech
 from services.contract.speech import AudioChunk, CacheStats, join_chunks
@@ -43,7 +42,7 @@ class Keeping:
         self._levels = make_levels(settings, "tts", self._near, failures)
         self._references: LRUCache[str, bytes] = LRUCache(_KEPT_REFERENCES)
         self._read: LRUCache[str, ReferenceSound] = LRUCache(_KEPT_REFERENCES)
-        self._flights: Flights[AudioChunk] = Flights()
+        self._once: Once[AudioChunk] = Once(self._levels.shared, _CLAIM)
         self.enabled = settings.cache_enable
         self._speech = self._levels.all
         self._shared_references: RedisCache | None = None
@@ -69,36 +68,28 @@ class Keeping:
 
     async def speech(self, key: str) -> AudioChunk | None:
         """Return a kept utterance, or None; counts."""
-        kept = await self._speech.get(key)
-        speech = _decoded(kept) if kept is not None else None
+        speech = await self._found(key)
         if speech is None:
             self._misses += 1
         else:
             self._hits += 1
         return speech
 
+    async def _found(self, key: str) -> AudioChunk | None:
+        kept = await self._speech.get(key)
+        return None if kept is None else _decoded(kept)
+
     def join(self, key: str) -> AsyncGenerator[AudioChunk, None] | None:
         """Return the utterance if it is being spoken right now, from its first chunk on."""
-        return self._flights.join(key)
+        return self._once.join(key)
 
     def speak_once(self, key: str, made: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
         """Yield `made` and keep it once it is whole; others may join, and other replicas wait for it."""
-        return self._flights.start(key, self._spoken_once(key, made))
+        return self._once.make(key, made, partial(self._found, key), partial(self._keep_speech, key))
 
-    async def _spoken_once(self, key: str, made: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
-        async with aclosing(made), claimed(self._levels.shared, _CLAIM + key.removeprefix(_SPEECH)) as waited:
-            if waited and (kept := await self._speech.get(key)) and (speech := _decoded(kept)):
-                yield speech
-                return
-            whole: list[AudioChunk] = []
-            async for chunk in made:
-                whole.append(chunk)
-                yield chunk
-            if whole:
-                await self._keep_speech(key, join_chunks(whole))
-
-    async def _keep_speech(self, key: str, speech: AudioChunk) -> None:
+    async def _keep_speech(self, key: str, chunks: Sequence[AudioChunk]) -> None:
         """Keep a whole utterance, if it is one that should be heard again."""
+        speech = join_chunks(chunks)
         if not speech.cut:
             await self._speech.put(key, encode_speech(speech))
 

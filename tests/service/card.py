@@ -1,4 +1,4 @@
-"""A lip-sync engine for tests: cards that show their frame number, and a bar as high as the sound is loud."""
+"""A lip-sync engine for tests: cards that show the moment of their motion, and a bar as high as the sound is loud."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from services.avatar.engine import AvatarSource, FrameSize, Image, Tell, VideoFrame, tell_nobody
+from services.avatar.motion import MotionPath
 from services.contract.errors import EngineFailed
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
@@ -45,7 +46,13 @@ class CardEngine:
         return CardTrack(size, source.digest)
 
     def render(
-        self, track: CardTrack, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
+        self,
+        track: CardTrack,
+        speech: AudioChunk,
+        first_frame: int,
+        fps: Fraction,
+        frame_skip: int = 1,
+        motion: MotionPath | None = None,
     ) -> Generator[VideoFrame, None, None]:
         timeline = Timeline(fps, speech.sample_rate_hz)
         samples = np.abs(np.frombuffer(speech.pcm, "<i2").astype(np.float32)) / 32768
@@ -57,7 +64,11 @@ class CardEngine:
                 self.released.wait(30)
             start = timeline.samples_between(first_frame, index)
             end = timeline.samples_between(first_frame, index + 1)
-            draw(card, first_frame + index, float(samples[start:end].max(initial=0.0)))
+            draw(
+                card,
+                first_frame + index if motion is None else int(motion.at(index)),
+                float(samples[start:end].max(initial=0.0)),
+            )
             self.drawn += 1
             yield card
 

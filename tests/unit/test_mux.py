@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Generator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -13,12 +14,12 @@ import numpy.typing as npt
 import pytest
 
 from services.avatar.engine import FrameSize, VideoFrame
-from services.avatar.mux import FRAMES_AHEAD, PACKET_SAMPLES, mux_segment
+from services.avatar.mux import FRAMES_AHEAD, PACKET_SAMPLES, moved_segment, mux_segment
 from services.avatar.segment import Segment, segment_of
 from services.chassis.fmp4 import Box, BoxReader
 from services.contract.errors import EngineFailed
 from services.contract.speech import AudioChunk
-from services.contract.video import Timeline
+from services.contract.video import LipSyncParams, Timeline
 
 SIZE = FrameSize(128, 128)
 QUIET_SAMPLES = 1920
@@ -53,11 +54,15 @@ def sound_of(samples: int, seed: int) -> Sound:
     return sound.astype(np.int16)
 
 
+def params(first_frame: int, fps: Fraction) -> LipSyncParams:
+    return LipSyncParams(avatar="a", first_frame=first_frame, fps=fps, width=SIZE.width, height=SIZE.height)
+
+
 def segments(fps: Fraction) -> list[Segment]:
     timeline, first, made = Timeline(fps), 0, []
     for seed, frames in enumerate(PLAN):
         sound = sound_of(timeline.samples_between(first, frames), seed)
-        made.append(segment_of(AudioChunk(sound.tobytes(), 48_000), first, fps, SIZE))
+        made.append(segment_of(AudioChunk(sound.tobytes(), 48_000), params(first, fps)))
         first += frames
     return made
 
@@ -133,7 +138,7 @@ def test_init_boxes_depend_on_size_and_rate_only(fps: Fraction) -> None:
 
 def test_a_late_segment_knows_its_place() -> None:
     fps, first = Fraction(30_000, 1001), 9_000_001
-    segment = segment_of(AudioChunk(sound_of(9_000, 0).tobytes(), 48_000), first, fps, SIZE)
+    segment = segment_of(AudioChunk(sound_of(9_000, 0).tobytes(), 48_000), params(first, fps))
     film = joined([boxes_of(segment)])
     with av.open(io.BytesIO(film)) as container:
         shown = [frame.pts * frame.time_base for frame in container.decode(video=0)]
@@ -155,7 +160,7 @@ def test_what_players_need_is_declared() -> None:
 
 def test_colours_survive() -> None:
     colours = np.array([(128, 128, 128), (200, 60, 40), (40, 60, 200), (150, 180, 230), (255, 255, 255)], np.uint8)
-    segment = segment_of(AudioChunk(bytes(9_600), 48_000), 0, Fraction(25), FrameSize(320, 128))
+    segment = segment_of(AudioChunk(bytes(9_600), 48_000), LipSyncParams(avatar="a", width=320, height=128))
     picture = np.repeat(colours, 64, axis=0)[None].repeat(128, axis=0)
     film = b"".join(mux_segment((picture for _ in range(segment.frames)), segment))
     with av.open(io.BytesIO(film)) as container:
@@ -230,3 +235,16 @@ def test_what_the_engine_raises_is_passed_on() -> None:
 
     with pytest.raises(EngineFailed, match="tore"):
         list(mux_segment(breaking(), segment))
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_a_segment_moved_to_another_place_is_as_if_made_there(fps: Fraction) -> None:
+    timeline = Timeline(fps)
+    first, other = 0, next(frame for frame in range(40, 4_000) if frame * 48_000 * fps.denominator % fps.numerator == 0)
+    sound = AudioChunk(sound_of(timeline.samples_between(first, 33), 1).tobytes(), 48_000)
+    here, there = segment_of(sound, params(first, fps)), segment_of(sound, params(other, fps))
+    assert here.phase == there.phase
+    made_here = b"".join(mux_segment(cards(here), here))
+    made_there = b"".join(mux_segment(cards(replace(there, first_frame=0)), there))
+    assert moved_segment(made_here, there) == made_there
+    assert moved_segment(made_there, here) == made_here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -29,16 +30,19 @@ from services.avatar.engines.musetalk.pack import Ingredients, Packs, ingredient
 from services.avatar.engines.musetalk.passes import Mode
 from services.avatar.engines.musetalk.resampling import at_16_khz
 from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
-from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of
+from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of, sketch_of
+from services.avatar.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import GpuState, Timeline
+
+_REVISION = "1"
+"""Goes up whenever the same ingredients make other pictures."""
 
 
 class MuseTalkEngine:
     """Generates the lower half of every frame's face with MuseTalk."""
 
     name = "musetalk"
-    revision = "1"
     uses_phoneme_marks = False
 
     def __init__(
@@ -56,6 +60,8 @@ class MuseTalkEngine:
 
         `packs`: where prepared avatars are kept; by default they are held in memory.
         """
+        ingredients_of_pictures = f"{sketch_of(networks)} {options} {version} {gated}"
+        self.revision = f"{_REVISION}-{hashlib.sha256(ingredients_of_pictures.encode()).hexdigest()[:12]}"
         self._generator = FaceGenerator(networks.unet, networks.vae, networks.tiny_decoder, mode=mode)
         self._ears = Ears(networks.whisper)
         self._options = options
@@ -82,7 +88,13 @@ class MuseTalkEngine:
             raise told(error) from error
 
     def render(
-        self, track: Track, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
+        self,
+        track: Track,
+        speech: AudioChunk,
+        first_frame: int,
+        fps: Fraction,
+        frame_skip: int = 1,
+        motion: MotionPath | None = None,
     ) -> Generator[VideoFrame, None, None]:
         """Yield the frames that hold `speech`; as many as two batches are made ahead of the reader."""
         frames = Timeline(fps, speech.sample_rate_hz).frames_to_hold(first_frame, speech.samples)
@@ -90,7 +102,8 @@ class MuseTalkEngine:
         gate = Gate(fps)
         gate.hear(sound)
         gate.end()
-        shots = _Shots(track, first_frame, fps, gate if self._gated else None, Hearing(self._ears, sound, fps).window)
+        moment = (motion or MotionPath(first_frame, first_frame + frames, frames)).at
+        shots = _Shots(track, moment, fps, gate if self._gated else None, Hearing(self._ears, sound, fps).window)
         return self._shown(self._asked(shots, range(frames), frame_skip, frames - 1))
 
     def render_live(
@@ -102,7 +115,8 @@ class MuseTalkEngine:
         for the same reason. Closing this waits for the piece that is being waited for.
         """
         hearing, gate = LiveHearing(self._ears, fps), Gate(fps)
-        shots = _Shots(track, first_frame, fps, gate if self._gated else None, hearing.window)
+        gated = gate if self._gated else None
+        shots = _Shots(track, lambda frame: first_frame + frame, fps, gated, hearing.window)
         return self._shown(self._asked(shots, LiveSpeech(hearing, gate, fps, first_frame).frames(pieces)))
 
     def _asked(
@@ -135,7 +149,7 @@ class MuseTalkEngine:
             source.digest,
             size,
             self._options,
-            engine=f"{self.name} {self.revision}",
+            engine=f"{self.name} {_REVISION}",
             version=self._version,
             weights=self._eyes,
             dtype=self._generator.dtype,
@@ -176,14 +190,14 @@ class _Shots:
     """What the faces of one segment are made of."""
 
     track: Track
-    first_frame: int
+    moment: Callable[[int], int | Fraction]
     fps: Fraction
     gate: Gate | None
     window: Callable[[int], Tensor]
 
     def place(self, frame: int) -> int:
         """Return which frame of the avatar's motion is seen."""
-        return place_at(self.first_frame + frame, self.fps, len(self.track))
+        return place_at(self.moment(frame), self.fps, len(self.track))
 
     def weight(self, frame: int) -> float:
         """Return how much of the generated face is shown."""

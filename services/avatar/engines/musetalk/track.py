@@ -67,7 +67,7 @@ class StillTrack:
         return picture
 
 
-def place_at(frame: int, fps: Fraction, length: int) -> int:
+def place_at(frame: int | Fraction, fps: Fraction, length: int) -> int:
     """Return which of `length` frames of motion is seen in frame `frame` of a film.
 
     It is played forward and back for as long as a film lasts; a film of another rate takes the

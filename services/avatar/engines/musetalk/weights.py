@@ -46,6 +46,7 @@ _UNREADABLE = (
 )
 """What the loaders raise for files that are missing, cut off, of another kind or of other sizes."""
 
+_SKETCHED = 64
 _ENCODING = ("encoder.", "quant_conv.")
 
 Loaded = TypeVar("Loaded")
@@ -96,6 +97,17 @@ def fingerprint_of(vae: Any) -> str:
         if name.startswith(_ENCODING):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def sketch_of(networks: Networks) -> str:
+    """Return what tells these weights from others, from some values of each tensor: all of them would take seconds."""
+    digest = hashlib.sha256()
+    for network in (networks.unet, networks.vae, networks.whisper, networks.tiny_decoder):
+        for name, tensor in network.state_dict().items() if network is not None else ():
+            values = tensor.detach().flatten()[:: max(1, tensor.numel() // _SKETCHED)]
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(values.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -36,16 +36,15 @@ def loudest_times_s(level: Floats, instants: Instants) -> Floats:
     return times_s
 
 
-def emphasis(beats_s: Floats, presence: Floats, instants: Instants, seed: int) -> Floats:
+def emphasis(beats_s: Floats, presence: Floats, instants: Instants, moments_s: Floats, seed: int) -> Floats:
     """Return [frames] how strongly the head answers the syllables at `beats_s`, 0 to about 1.
 
-    Only some syllables are answered; which ones, and how much, is chance that hangs on the film's
-    time alone. Where `presence` ([steps]) says there is a pause, the answer is 0.
+    Only some syllables are answered; which ones, and how much, is chance that hangs on `moments_s` of the
+    motion alone. Where `presence` ([steps]) says there is a pause, the answer is 0.
     """
     times_s = instants.by_frame(instants.times_s()).mean(axis=1)
-    film_s = instants.film_times_s()
     answer = np.zeros(instants.frames)
-    offset_s = film_s[0] - times_s[0] if instants.frames else 0.0
+    offset_s = moments_s[0] - times_s[0] if instants.frames else 0.0
     strength = uniform(np.round((beats_s + offset_s) * 20).astype(np.int64), seed, "nod")
     for beat_s, force in zip(beats_s, np.clip(1.4 * strength - 0.3, 0, 1), strict=True):
         near = slice(*np.searchsorted(times_s, (beat_s - _NOD_S, beat_s + _NOD_S)))

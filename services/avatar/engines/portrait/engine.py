@@ -9,6 +9,7 @@ from services.avatar.engine import AvatarSource, FrameSize, Tell, VideoFrame, te
 from services.avatar.engines.portrait.painter import Painter
 from services.avatar.engines.portrait.performance import perform
 from services.avatar.engines.portrait.rig import Rig, build_rig
+from services.avatar.motion import MotionPath
 from services.contract.speech import AudioChunk
 
 _DIGEST_DIGITS = 8
@@ -26,7 +27,13 @@ class PortraitEngine:
         return build_rig(source, size)
 
     def render(
-        self, track: Rig, speech: AudioChunk, first_frame: int, fps: Fraction, frame_skip: int = 1
+        self,
+        track: Rig,
+        speech: AudioChunk,
+        first_frame: int,
+        fps: Fraction,
+        frame_skip: int = 1,
+        motion: MotionPath | None = None,
     ) -> Generator[VideoFrame, None, None]:
         """Yield the frames that hold `speech`. Every avatar blinks and sways in its own way.
 
@@ -34,7 +41,7 @@ class PortraitEngine:
         """
         seed = int(track.digest[:_DIGEST_DIGITS], 16)
         painter = Painter(track)
-        for expression in perform(speech, first_frame, fps, seed=seed):
+        for expression in perform(speech, first_frame, fps, seed=seed, motion=motion):
             yield painter.paint(expression)
 
     def gpu(self) -> None:

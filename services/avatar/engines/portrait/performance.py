@@ -15,6 +15,7 @@ from services.avatar.engines.portrait.idle import Idle, idle
 from services.avatar.engines.portrait.instants import Floats, Instants
 from services.avatar.engines.portrait.mouth import frame_mouths
 from services.avatar.engines.portrait.phonemes import Phonemes
+from services.avatar.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 
@@ -25,22 +26,30 @@ _QUIETEST_DB, _LOUDEST_DB = -36.0, -12.0
 """Between these the mouth opens with the loudness; they fit speech levelled near -16 LUFS."""
 
 
-def perform(speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int) -> list[Expression]:
+def perform(
+    speech: AudioChunk, first_frame: int, fps: Fraction, *, seed: int, motion: MotionPath | None = None
+) -> list[Expression]:
     """Return exactly the expressions of the frames that hold `speech`, the first of which is `first_frame`.
 
     The mouth follows the phoneme marks of `speech` where it has any, and its sound where it has none.
-    Everything else follows the film's time and `seed`, so segments cut in pauses join unseen. Speech
+    Everything else follows `motion`, by default the film's time, and `seed`, so segments cut in pauses join
+    unseen. Speech
     is expected near -16 LUFS; nothing is measured over the whole utterance.
     """
     frames = Timeline(fps, speech.sample_rate_hz).frames_to_hold(first_frame, speech.samples)
     if not frames:
         return []
     instants = Instants(fps, speech.sample_rate_hz, first_frame, frames)
-    resting = idle(instants.film_times_s(), seed)
+    moments_s = instants.film_times_s() if motion is None else _moments_s(motion, fps)
+    resting = idle(moments_s, seed)
     articulation, beats_s = _speak(speech, instants)
     mouths = _smiling(frame_mouths(articulation, instants), resting)
-    nods = emphasis(beats_s, articulation.presence, instants, seed)
+    nods = emphasis(beats_s, articulation.presence, instants, moments_s, seed)
     return _expressions(mouths, nods, resting)
+
+
+def _moments_s(motion: MotionPath, fps: Fraction) -> Floats:
+    return np.array([float((motion.at(frame) + Fraction(1, 2)) / fps) for frame in range(motion.frames)])
 
 
 def _speak(speech: AudioChunk, instants: Instants) -> tuple[Articulation, Floats]:
