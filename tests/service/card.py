@@ -64,11 +64,8 @@ class CardEngine:
                 self.released.wait(30)
             start = timeline.samples_between(first_frame, index)
             end = timeline.samples_between(first_frame, index + 1)
-            draw(
-                card,
-                first_frame + index if motion is None else int(motion.at(index)),
-                float(samples[start:end].max(initial=0.0)),
-            )
+            shown = first_frame + index if motion is None else int(motion.at(index))
+            draw(card, shown, float(samples[start:end].max(initial=0.0)))
             self.drawn += 1
             yield card
 

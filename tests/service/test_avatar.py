@@ -191,7 +191,7 @@ def test_a_full_waiting_room_is_told_before_any_work(folder: Path) -> None:
     engine = CardEngine(waits_at=0)
 
     async def visit(client: httpx.AsyncClient, lip_sync: LipSync) -> None:
-        held = [asyncio.create_task(film(client, tone(4_800))) for _ in range(2)]
+        held = [asyncio.create_task(film(client, tone(samples))) for samples in (4_801, 4_802)]
         await until(lambda: lip_sync.lane.busy == 1 and lip_sync.lane.waiting == 1)
         refused = await client.post("/v1/lipsync?avatar=ada", content=tone(4_800), headers={"Content-Type": RAW})
         assert (refused.status_code, refused.json()["code"]) == (503, "at_capacity")
