@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -21,8 +22,11 @@ from services.gateway.casting import Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.finish import faststart, gather, pieces
-from services.gateway.pipeline import FilmMaker, Fragment, Script, SentenceSpoken
+from services.gateway.keeping import Keeping
+from services.gateway.laying import SentenceSpoken
+from services.gateway.pipeline import FilmMaker, Fragment, Pace
 from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.script import Script
 from services.gateway.settings import GatewaySettings
 from services.stack import WarmUp, engine_services
 
@@ -71,14 +75,17 @@ async def make_film(options: SayOptions, console: Console) -> None:
         bar = progress.add_task("starting", total=None)
         width, height = request.frame_size
         async with engine_services(WarmUp(request.avatar_name, width, height)) as urls:
+            settings = GatewaySettings()
             tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
+            keeping = Keeping(settings, CollectorRegistry())
             try:
-                cast = await Casting(GatewaySettings(), tts, avatar, Copying(tts, None)).cast(VideoAsk(request))
+                cast = await Casting(settings, tts, avatar, Copying(tts, None)).cast(VideoAsk(request))
                 film = _Film(cast.script)
-                async with aclosing(_shoot(FilmMaker(tts, avatar), film, progress, bar)) as shots:
+                films = FilmMaker(tts, avatar, Pace(), keeping.cache)
+                async with aclosing(_shoot(films, film, progress, bar)) as shots:
                     fragments = await gather(shots)
             finally:
-                await asyncio.gather(tts.aclose(), avatar.aclose())
+                await asyncio.gather(tts.aclose(), avatar.aclose(), keeping.close())
         progress.update(bar, description="finishing")
         out.writelines(pieces(faststart(fragments)))
     console.print(_summary(options.out, film, time.perf_counter() - started))

@@ -189,6 +189,25 @@ class CacheStats(BaseModel):
     hit_rate: float = Field(description="Percent.")
     total_requests: int
 
+    @classmethod
+    def counted(cls, size: int, max_size: int, hits: int, misses: int) -> CacheStats:
+        """Return the stats with their sums."""
+        total = hits + misses
+        return cls(
+            cache_size=size,
+            max_cache_size=max_size,
+            hits=hits,
+            misses=misses,
+            hit_rate=round(100 * hits / total, 2) if total else 0.0,
+            total_requests=total,
+        )
+
+    @classmethod
+    def together(cls, stats: Sequence[CacheStats]) -> CacheStats:
+        """Return the stats of several caches as one."""
+        sizes = [(one.cache_size, one.max_cache_size, one.hits, one.misses) for one in stats]
+        return cls.counted(*map(sum, zip(*sizes, strict=True))) if sizes else cls.counted(0, 0, 0, 0)
+
 
 def join_chunks(chunks: Sequence[AudioChunk]) -> AudioChunk:
     """Return the whole utterance as one chunk. The chunks must share one rate and not be empty."""

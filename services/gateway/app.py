@@ -11,18 +11,21 @@ from pathlib import Path
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
 
 from services.chassis.app import create_service_app
+from services.chassis.metrics import metrics_router
 from services.gateway.casting import Casting
 from services.gateway.clients import Animator, AvatarClient, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.fetching import AudioFetcher
+from services.gateway.keeping import Keeping
 from services.gateway.newavata.client import NewAvataClient
 from services.gateway.newavata.results import Results
 from services.gateway.newavata.serving import NewAvataStudio
 from services.gateway.newavata.turns import Turns
 from services.gateway.outputs import Outputs
-from services.gateway.pipeline import FilmMaker
+from services.gateway.pipeline import FilmMaker, Pace
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
 from services.gateway.routes.newavata import newavata_router
@@ -44,6 +47,8 @@ _SWEEP_EVERY_S = 30.0
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Return the gateway to the services that `settings` name."""
+    registry = CollectorRegistry()
+    keeping = Keeping(settings, registry)
     tts, avatar = TtsClient(settings.tts_url), AvatarClient(settings.avatar_url)
     results = Results(settings.video_output_dir, settings.results_kept_s)
     animator: Animator = NewAvataClient(settings.newavata_api_url) if settings.use_newavata_api else avatar
@@ -57,6 +62,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         await avatar.aclose()
         if animator is not avatar:
             await animator.aclose()
+        await keeping.close()
 
     async def ready() -> None:
         await tts.check_ready()
@@ -65,7 +71,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     copying = Copying(tts, AudioFetcher() if settings.reference_urls else None)
     casting = Casting(settings, tts, avatar, copying)
-    films = FilmMaker(tts, avatar, look_ahead=settings.look_ahead, parallel_segments=settings.parallel_segments)
+    pace = Pace(look_ahead=settings.look_ahead, rendered_at_once=settings.parallel_segments)
+    films = FilmMaker(tts, avatar, pace, keeping.cache)
     speakers, outputs = Speakers(tts), Outputs()
     if isinstance(animator, NewAvataClient):
         video = [remote_video_router(casting, animator), newavata_proxy(casting, animator)]
@@ -84,6 +91,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         cache_router(tts),
         synthesize_router(settings, tts, outputs),
         status_router(settings, tts, animator),
+        metrics_router(registry),
     ]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)
     app.mount("/", StaticFiles(directory=_STUDIO, html=True), name="studio")

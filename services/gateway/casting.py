@@ -10,8 +10,8 @@ from services.contract.speech import Manner, ModelSize, SpeechEngineInfo
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.copying import Copying
-from services.gateway.pipeline import Script
 from services.gateway.requests import VideoAsk
+from services.gateway.script import Scene, Script
 from services.gateway.settings import GatewaySettings
 
 AVATAR_HEADER = "X-Talkie-Avatar"
@@ -57,10 +57,8 @@ class Casting:
             manner = manner.model_copy(update={"voice": _voice_of(avatar, engines)})
         width, height = request.frame_size
         script = Script(
-            text=request.text,
-            avatar=avatar.name,
+            scenes=(Scene(request.text, avatar.name, manner),),
             language=request.language,
-            manner=manner,
             fps=request.fps,
             width=width,
             height=height,

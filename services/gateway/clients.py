@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,8 +45,9 @@ from services.contract.speech import (
     VoiceConsent,
 )
 from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams, Preparation
+from services.gateway.replicas import Replica, Replicas
 
-_CONNECT_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 2.0
 _SILENCE_TIMEOUT_S = 120.0
 _PREPARING_TIMEOUT = httpx.Timeout(1800.0, connect=_CONNECT_TIMEOUT_S)
 """A face may have to be followed through a long clip before there is an answer."""
@@ -86,22 +88,28 @@ class Animator(Protocol):
 class _ServiceClient:
     """One service over HTTP; its problems become errors of ours."""
 
-    def __init__(self, name: str, base_url: str) -> None:
+    def __init__(self, name: str, urls: str) -> None:
+        """`urls` is what `Replicas` takes."""
         self._name = name
+        self.replicas = Replicas(name, urls)
         timeout = httpx.Timeout(_SILENCE_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout, limits=limits, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=self.replicas.base_url, timeout=timeout, limits=limits, trust_env=False)
 
     async def check_ready(self) -> None:
-        """Return when the service is ready; raise `Unavailable` otherwise."""
-        try:
-            answer = await self._http.get("/health/ready")
-        except httpx.TransportError as error:
-            raise self._away(error) from error
-        if answer.status_code != 200:
-            raise Unavailable(
-                f"The {self._name} service is not ready: {answer.json().get('reason', 'no reason given')}"
-            )
+        """Return when one of the service is ready; raise `Unavailable` otherwise."""
+        refusal: ServiceError = Unavailable(f"There is no {self._name} service.")
+        for replica in await self.replicas.all():
+            try:
+                answer = await self._http.get(f"{replica.url}/health/ready")
+            except httpx.TransportError as error:
+                refusal = self._away(error)
+                continue
+            if answer.status_code == 200:
+                return
+            reason = answer.json().get("reason", "no reason given")
+            refusal = Unavailable(f"The {self._name} service is not ready: {reason}")
+        raise refusal
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -111,19 +119,52 @@ class _ServiceClient:
     async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         """Send `request` and give its answer, unread; raises the service's problem."""
         request.headers[REQUEST_ID_HEADER] = request_id.get()
-        try:
-            answer = await self._http.send(request, stream=True)
-        except httpx.TransportError as error:
-            raise self._away(error) from error
-        try:
-            if answer.is_error:
-                await answer.aread()
-                raise self._problem(answer)
-            yield answer
-        except httpx.TransportError as error:
-            raise EngineFailed(f"The {self._name} service broke off in the middle; try again.") from error
-        finally:
-            await answer.aclose()
+        async with self._opened(request) as (replica, answer):
+            try:
+                yield answer
+            except httpx.TransportError as error:
+                replica.failed()
+                raise EngineFailed(f"The {self._name} service broke off in the middle; try again.") from error
+
+    @asynccontextmanager
+    async def _opened(self, request: httpx.Request) -> AsyncIterator[tuple[Replica, httpx.Response]]:
+        """Send `request` to the replica with the least to do; one that is away or full passes it on to the next."""
+        tried: list[Replica] = []
+        refusal: ServiceError | None = None
+        async with AsyncExitStack() as stack:
+            while True:
+                try:
+                    replica = await self.replicas.pick(tried)
+                except Unavailable as error:
+                    raise refusal or error from error
+                tried.append(replica)
+                try:
+                    answer = await stack.enter_async_context(self._asked(replica, request))
+                    break
+                except ServiceError as error:
+                    if error.code not in (AtCapacity.code, Unavailable.code):
+                        raise
+                    refusal = error
+            yield replica, answer
+
+    @asynccontextmanager
+    async def _asked(self, replica: Replica, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        target = httpx.URL(replica.url)
+        request.url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
+        with replica.working():
+            try:
+                answer = await self._http.send(request, stream=True)
+            except httpx.TransportError as error:
+                replica.failed()
+                raise self._away(error) from error
+            replica.succeeded()
+            try:
+                if answer.is_error:
+                    await answer.aread()
+                    raise self._problem(answer)
+                yield answer
+            finally:
+                await answer.aclose()
 
     @asynccontextmanager
     async def _admitted(self, request: httpx.Request, patience_s: float) -> AsyncIterator[httpx.Response]:
@@ -144,6 +185,14 @@ class _ServiceClient:
         async with self._answer(request) as answer:
             await answer.aread()
             return answer
+
+    async def _everywhere(self, method: str, path: str) -> list[bytes]:
+        """Ask all replicas; raises what the first one that fails tells."""
+        answers: list[bytes] = []
+        for replica in await self.replicas.all():
+            async with self._asked(replica, self._http.build_request(method, path)) as answer:
+                answers.append(await answer.aread())
+        return answers
 
     async def _get(self, path: str) -> bytes:
         return (await self._read(self._http.build_request("GET", path))).content
@@ -166,8 +215,8 @@ class _ServiceClient:
 class TtsClient(_ServiceClient):
     """The tts service."""
 
-    def __init__(self, base_url: str) -> None:
-        super().__init__("tts", base_url)
+    def __init__(self, urls: str) -> None:
+        super().__init__("tts", urls)
         self._engines: TTLCache[str, list[SpeechEngineInfo]] = TTLCache(1, _ENGINES_TTL_S)
 
     async def engine(self) -> SpeechEngineInfo:
@@ -226,25 +275,24 @@ class TtsClient(_ServiceClient):
         return VoiceConsent.model_validate_json((await self._read(request)).content)
 
     async def cache_stats(self) -> CacheStats:
-        """Return how the speech cache does."""
-        return CacheStats.model_validate_json(await self._get("/v1/cache/stats"))
+        """Return how the speech caches of all replicas do together."""
+        told = [CacheStats.model_validate_json(answer) for answer in await self._everywhere("GET", "/v1/cache/stats")]
+        return CacheStats.together(told)
 
     async def clean_cache(self) -> int:
-        """Drop what is out of date, and return how much that was."""
-        answer = await self._read(self._http.build_request("POST", "/v1/cache/cleanup"))
-        return int(answer.json()["removed"])
+        """Drop what is out of date everywhere, and return how much that was."""
+        return sum(_removed(answer) for answer in await self._everywhere("POST", "/v1/cache/cleanup"))
 
     async def clear_cache(self) -> int:
-        """Drop all kept speech, and return how much that was."""
-        answer = await self._read(self._http.build_request("DELETE", "/v1/cache/clear"))
-        return int(answer.json()["removed"])
+        """Drop all kept speech everywhere, and return how much that was."""
+        return sum(_removed(answer) for answer in await self._everywhere("DELETE", "/v1/cache/clear"))
 
 
 class AvatarClient(_ServiceClient):
     """The avatar service."""
 
-    def __init__(self, base_url: str) -> None:
-        super().__init__("avatar", base_url)
+    def __init__(self, urls: str) -> None:
+        super().__init__("avatar", urls)
 
     async def engine(self) -> LipSyncEngineInfo:
         """Return which engine animates."""
@@ -274,7 +322,7 @@ class AvatarClient(_ServiceClient):
     async def prepare(self, name: str, params: FrameParams) -> AsyncGenerator[Preparation, None]:
         """Have an avatar prepared, and yield how far it is; leaving ends the work."""
         path = f"/v1/avatars/{quote(name, safe='')}/prepare"
-        request = self._http.build_request("POST", path, params=params.model_dump(mode="json"))
+        request = self._http.build_request("POST", path, params=params.model_dump(mode="json", exclude_none=True))
         async with self._answer(request) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
@@ -293,13 +341,17 @@ class AvatarClient(_ServiceClient):
         request = self._http.build_request(
             "POST",
             "/v1/lipsync",
-            params=params.model_dump(mode="json"),
+            params=params.model_dump(mode="json", exclude_none=True),
             content=encode_speech(speech),
             headers={"Content-Type": SPEECH_STREAM},
             timeout=_PREPARING_TIMEOUT,
         )
         async with self._admitted(request, patience_s) as answer:
             yield answer.aiter_raw()
+
+
+def _removed(answer: bytes) -> int:
+    return int(json.loads(answer)["removed"])
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[AudioChunk]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 
 from services.chassis.detect import LanguageDetector
 from services.contract.languages import LANGUAGE_NAMES
@@ -34,25 +35,41 @@ class Languages:
         self._asked = asked
         self._text = text
         self._settled = {_EAST_ASIAN: "ja"} if _KANA.search(text) else {}
-        self._last = AUTO
+        self._spoken: dict[int, str] = {}
+        self._settling: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
-    def of(self, sentence: str) -> str:
+    async def in_turn(self, number: int, sentence: str) -> None:
+        """Return when sentence `number` can be asked for.
+
+        One whose language hangs on those before it waits for them: however many sentences of a text are
+        spoken side by side, they are spoken in the same languages.
+        """
+        if self.of(sentence) == AUTO or not _writing(sentence):
+            for earlier in range(number):
+                await self._settling[earlier].wait()
+
+    def of(self, sentence: str, number: int | None = None) -> str:
         """Return the language to ask for; Auto while it has to be found out."""
         if self._asked.strip().lower() not in ("", AUTO.lower()):
             return self._asked
         writing = _writing(sentence)
+        if writing:
+            return self._settled.get(writing, AUTO)
         # Numbers are read in the language of what stands before them.
-        return self._settled.get(writing, AUTO) if writing else self._last
+        before = [earlier for earlier in self._spoken if number is None or earlier < number]
+        return self._spoken[max(before)] if before else AUTO
 
-    def reading(self, sentence: str) -> str:
+    def reading(self, sentence: str, number: int | None = None) -> str:
         """Return the language whose numbers and signs `sentence` is read in. Blocking."""
-        if (language := self.of(sentence)) != AUTO or not _NOT_WORDS.search(sentence):
+        if (language := self.of(sentence, number)) != AUTO or not _NOT_WORDS.search(sentence):
             return language
         return _detector().detect(self._text)
 
-    def settle(self, sentence: str, language: str) -> None:
-        """Say which language `sentence` was spoken in."""
-        self._last = language
+    def settle(self, sentence: str, language: str, number: int | None = None) -> None:
+        """Say which language `sentence` was spoken in, the next one by default."""
+        place = len(self._spoken) if number is None else number
+        self._spoken[place] = language
+        self._settling[place].set()
         if sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS:
             self._settled.setdefault(_writing(sentence), language)
 

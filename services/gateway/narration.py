@@ -64,10 +64,11 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
     async def spoken(number: int, line: Line) -> AsyncGenerator[Piece, None]:
         # Side by side, a later sentence may have taken the lane that the first one needs.
         patience_s = PATIENCE_S if number or narration.at_once > 1 else narration.patience_s
-        reading = await to_thread.run_sync(languages.reading, line.text)
-        request = line.request(manner, languages.of(line.text), reading)
+        await languages.in_turn(number, line.text)
+        reading = await to_thread.run_sync(languages.reading, line.text, number)
+        request = line.request(manner, languages.of(line.text, number), reading)
         async with tts.speak(request, patience_s) as answer:
-            languages.settle(line.text, answer.language)
+            languages.settle(line.text, answer.language, number)
             if line.lead_s:
                 yield Piece(silence(line.lead_s), number, answer)
             async for chunk in answer.chunks:

@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import CachingSettings
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(CachingSettings):
     """Where the other services are, and how much is asked of them at once."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
@@ -19,8 +19,12 @@ class GatewaySettings(ServiceSettings):
     max_body_bytes: int = Field(
         72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; a clip of an avatar fits."
     )
-    tts_url: str = Field("http://127.0.0.1:8002", description="Base URL of the tts service.")
-    avatar_url: str = Field("http://127.0.0.1:8001", description="Base URL of the avatar service.")
+    tts_url: str = Field(
+        "http://127.0.0.1:8002",
+        description="Base URL of the tts service; several, separated by commas, or one whose name has an address for "
+        "each replica.",
+    )
+    avatar_url: str = Field("http://127.0.0.1:8001", description="The same of the avatar service.")
     enable_video: bool = Field(
         True,
         validation_alias=AliasChoices("GATEWAY_ENABLE_VIDEO", "ENABLE_VIDEO"),
@@ -62,4 +66,5 @@ class GatewaySettings(ServiceSettings):
     parallel_sentences: int = Field(
         8, ge=1, le=64, description="Sentences of one text spoken side by side where nobody listens live."
     )
+    cache_memory_mb: int = Field(64, ge=1, description="Room for whole answers in memory.")
     reference_urls: bool = Field(False, description="Let clients name reference audio by https URL.")

@@ -132,15 +132,7 @@ class Keeping:
 
     def stats(self) -> CacheStats:
         """Return how the cache does since the start."""
-        total = self._hits + self._misses
-        return CacheStats(
-            cache_size=self._near.size,
-            max_cache_size=self._near.max_size,
-            hits=self._hits,
-            misses=self._misses,
-            hit_rate=round(100 * self._hits / total, 2) if total else 0.0,
-            total_requests=total,
-        )
+        return CacheStats.counted(self._near.size, self._near.max_size, self._hits, self._misses)
 
     async def close(self) -> None:
         """Let go of connections."""

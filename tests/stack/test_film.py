@@ -13,7 +13,8 @@ import pytest
 from services.contract.video import LipSyncParams
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import faststart
-from services.gateway.pipeline import Script, Segment, segments_of
+from services.gateway.laying import Segment, lay_down
+from services.gateway.script import Scene, Script
 from services.stack import engine_services
 from tests.stack.films import boxes, decode, loudness_lufs
 
@@ -64,7 +65,7 @@ def test_a_finished_film_is_the_stream_with_its_index_in_front(client: httpx.Cli
 
 
 def test_segments_made_in_any_order_join_to_the_same_film() -> None:
-    script = Script(TEXT, "maya", language="English", width=256, height=256)
+    script = Script((Scene(TEXT, "maya"),), language="English", width=256, height=256)
 
     async def rendered(avatar: AvatarClient, segment: Segment) -> bytes:
         params = LipSyncParams(avatar="maya", first_frame=segment.spoken.first_frame, width=256, height=256)
@@ -74,7 +75,7 @@ def test_segments_made_in_any_order_join_to_the_same_film() -> None:
     async def run() -> tuple[list[bytes], list[bytes], int]:
         async with engine_services() as urls:
             tts, avatar = TtsClient(urls.tts_url), AvatarClient(urls.avatar_url)
-            segments = [segment async for segment in segments_of(tts, script)]
+            segments = [segment async for segment in lay_down(tts, script)]
             forward = [await rendered(avatar, segment) for segment in segments]
             backward = [await rendered(avatar, segment) for segment in reversed(segments)]
             await asyncio.gather(tts.aclose(), avatar.aclose())

@@ -17,8 +17,10 @@ from services.chassis.server import serve
 from services.contract.errors import EngineFailed, ServiceError
 from services.contract.speech import AudioChunk, SpeechRequest, Voice
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.laying import SentenceSpoken
 from services.gateway.narration import Narration, Piece, narrate
-from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, Script, SentenceSpoken
+from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, Pace
+from services.gateway.script import Scene, Script
 from services.tts.app import create_app as create_tts
 from services.tts.engine import Utterance
 from services.tts.settings import TtsSettings
@@ -76,8 +78,8 @@ class Product:
         return narrate(self.tts, Narration(text, "English", at_once=at_once))
 
     def film(self, text: str, *, look_ahead: int = 2, at_once: int = 1) -> AsyncGenerator[FilmEvent, None]:
-        maker = FilmMaker(self.tts, self.avatar, look_ahead=look_ahead, parallel_segments=at_once)
-        return maker.film(Script(text, "maya", language="English", width=128, height=128))
+        maker = FilmMaker(self.tts, self.avatar, Pace(look_ahead=look_ahead, rendered_at_once=at_once))
+        return maker.film(Script((Scene(text, "maya"),), language="English", width=128, height=128))
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -56,6 +56,11 @@ class DiskCache:
     async def get(self, key: str) -> bytes | None:
         """Return what was kept, or None."""
         return await to_thread.run_sync(self._tried, "get", lambda db: self._get(db, key))
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under each of `keys`."""
+        found = await to_thread.run_sync(self._tried, "get", lambda db: [self._get(db, key) for key in keys])
+        return [None] * len(keys) if found is None else found
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep `value`; what would take more than half of the room is not kept."""

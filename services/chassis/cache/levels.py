@@ -18,6 +18,9 @@ class Cache(Protocol):
     async def get(self, key: str) -> bytes | None:
         """Return what was kept, or None."""
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under each of `keys`."""
+
     async def put(self, key: str, value: bytes) -> None:
         """Keep `value`."""
 
@@ -47,6 +50,10 @@ class MemoryCache:
     async def get(self, key: str) -> bytes | None:
         """Return what was kept, or None."""
         return self._kept.get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under each of `keys`."""
+        return [self._kept.get(key) for key in keys]
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep `value`; the least recently used makes room. What would fill the cache alone is not kept."""
@@ -83,6 +90,15 @@ class TieredCache:
                     await nearer.put(key, kept)
                 return kept
         return None
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under each of `keys`; the nearest level that has it wins."""
+        found: dict[str, bytes] = {}
+        for level in self._levels:
+            if missing := [key for key in keys if key not in found]:
+                kept = await level.get_many(missing)
+                found |= {key: value for key, value in zip(missing, kept, strict=True) if value is not None}
+        return [found.get(key) for key in keys]
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep `value` everywhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 import redis.asyncio as redis
@@ -38,6 +38,11 @@ class RedisCache:
         """Return what was kept, or None."""
         kept = await self._tried("get", self._redis.get(key)) if self._breaker.allows() else None
         return kept if isinstance(kept, bytes) else None
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under each of `keys`."""
+        kept = await self._tried("get", self._redis.mget(keys)) if keys and self._breaker.allows() else None
+        return [value if isinstance(value, bytes) else None for value in kept or [None] * len(keys)]
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep `value` for a while."""

@@ -30,12 +30,14 @@ from services.contract.video import FILM_SAMPLE_RATE_HZ, AvatarInfo
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import PATIENCE_S, AvatarClient
 from services.gateway.finish import FilmFile, faststart, gather
+from services.gateway.laying import Segment
 from services.gateway.newavata.results import Result, Results
 from services.gateway.newavata.turns import Turns
 from services.gateway.newavata.webm import webm_of
 from services.gateway.outputs import Outputs
-from services.gateway.pipeline import FilmMaker, Script, Segment, fragments_of
+from services.gateway.pipeline import FilmMaker, fragments_of
 from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.script import Script
 from services.gateway.speakers import Speakers
 
 _FRAMES: dict[Resolution, str] = {"720p": "1280x720", "480p": "854x480", "360p": "640x360"}
@@ -150,7 +152,10 @@ class NewAvataStudio:
         tell(StageEvent(stage="lipsync", message="Making the film ..."))
         script = cast.script
         if ask.avatar == AUTO_AVATAR:
-            script = replace(script, avatar=longest_enough(await self._avatar.avatars(), audio_s, script.avatar))
+            [scene] = script.scenes
+            chosen = replace(scene, avatar=longest_enough(await self._avatar.avatars(), audio_s, scene.avatar))
+            script = replace(script, scenes=(chosen,))
+            segments = [replace(segment, scene=chosen) for segment in segments]
         film = await self._filmed(script, segments)
         if ask.output_format == "webm":
             film = await webm_of(film)

@@ -18,8 +18,10 @@ from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
-from services.gateway.pipeline import FilmEvent, FilmMaker, Script, SentenceSpoken, fragments_of
+from services.gateway.laying import SentenceSpoken
+from services.gateway.pipeline import FilmEvent, FilmMaker, fragments_of
 from services.gateway.requests import VideoRequest, read_video_ask
+from services.gateway.script import Script
 from services.gateway.speakers import Speakers
 from services.gateway.telling import told
 
