@@ -14,10 +14,11 @@ import redis
 
 
 class RedisProcess:
-    """A redis-server on a port of its own, with nothing on disk; it can be stopped and started again."""
+    """A redis-server on a port of its own; it can be killed and started again. A durable one remembers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._folder = folder
+        self._durable = durable
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -30,7 +31,8 @@ class RedisProcess:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        options = ["--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        options = ["--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
+        options += ["--appendonly", "yes" if self._durable else "no", "--dir", str(self._folder)]
         self._process = subprocess.Popen(["redis-server", *options], cwd=self._folder, stdout=subprocess.DEVNULL)
         client = redis.Redis(port=self.port)
         for _ in range(500):
@@ -60,9 +62,9 @@ class RedisProcess:
 
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RedisProcess]:
+def running_redis(folder: Path, *, durable: bool = False) -> Iterator[RedisProcess]:
     """Run a Redis until the block ends."""
-    process = RedisProcess(folder)
+    process = RedisProcess(folder, durable=durable)
     process.start()
     try:
         yield process

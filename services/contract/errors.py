@@ -85,6 +85,23 @@ class UnsuitableFace(ServiceError):
     title = "Unsuitable face"
 
 
+class Conflict(ServiceError):
+    """Something is in a state that does not allow it, now."""
+
+    code = "conflict"
+    status = 409
+    title = "Conflict"
+
+
+class TooManyRequests(ServiceError):
+    """One client has as much under way as one may have."""
+
+    code = "too_many_requests"
+    status = 429
+    title = "Too many requests"
+    retryable = True
+
+
 class AtCapacity(ServiceError):
     """Every lane is busy and the waiting room is full; no work was done."""
 

@@ -19,12 +19,15 @@ from services.gateway.casting import Casting
 from services.gateway.clients import Animator, AvatarClient, TtsClient
 from services.gateway.copying import Copying
 from services.gateway.fetching import AudioFetcher
+from services.gateway.jobs.office import open_office
+from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
 from services.gateway.newavata.client import NewAvataClient
 from services.gateway.newavata.results import Results
 from services.gateway.newavata.serving import NewAvataStudio
 from services.gateway.newavata.turns import Turns
 from services.gateway.outputs import Outputs
+from services.gateway.outside import Outside
 from services.gateway.pipeline import FilmMaker, Pace
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
@@ -35,6 +38,7 @@ from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
 from services.gateway.routes.synthesize import synthesize_router
 from services.gateway.routes.video import video_router
+from services.gateway.routes.videos import videos_router
 from services.gateway.routes.voices import voices_router
 from services.gateway.settings import GatewaySettings
 from services.gateway.speakers import Speakers
@@ -55,9 +59,14 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(results))
+        tasks = [asyncio.create_task(_sweep(results))]
+        if settings.jobs_inside:
+            tasks.append(asyncio.create_task(office.worker.run()))
         yield
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await office.close()
         await tts.aclose()
         await avatar.aclose()
         if animator is not avatar:
@@ -69,10 +78,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         if settings.enable_video:
             await animator.check_ready()
 
-    copying = Copying(tts, AudioFetcher() if settings.reference_urls else None)
+    copying = Copying(tts, AudioFetcher(Outside()) if settings.reference_urls else None)
     casting = Casting(settings, tts, avatar, copying)
     pace = Pace(look_ahead=settings.look_ahead, rendered_at_once=settings.parallel_segments)
     films = FilmMaker(tts, avatar, pace, keeping.cache)
+    office = open_office(settings, films, avatar)
     speakers, outputs = Speakers(tts), Outputs()
     if isinstance(animator, NewAvataClient):
         video = [remote_video_router(casting, animator), newavata_proxy(casting, animator)]
@@ -81,6 +91,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         studio = NewAvataStudio(casting, films, speakers, avatar, turns, results, outputs, settings.public_url)
         video = [
             video_router(casting, films, speakers, tts, avatar),
+            videos_router(
+                VideoJobs(settings, casting, avatar, office.store, office.queue, office.webhooks, office.shelf),
+                office.shelf,
+            ),
             newavata_router(studio, casting, speakers, avatar, results),
         ]
     routers = [

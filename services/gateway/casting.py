@@ -50,6 +50,8 @@ class Casting:
             pitch=request.pitch,
             engine=engine_named(request.tts_engine, engines),
             model_size=size_of(request.model_size),
+            instruct=request.instructions,
+            seed=request.seed,
         )
         manner = await self._copying.manner(manner, ask.ref_audio or request.ref_audio, request.ref_text)
         avatar = await self._actor(ask)
@@ -63,6 +65,7 @@ class Casting:
             width=width,
             height=height,
             frame_skip=request.frame_skip,
+            use_cache=request.use_cache,
         )
         return Cast(script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -64,6 +67,21 @@ def _remuxed(source: FilmFile, options: dict[str, str]) -> FilmFile:
         finished.seek(0)
         unless_whole.pop_all()
     return finished
+
+
+def write_whole(film: FilmFile, path: Path) -> None:
+    """Write a film, which is closed, so that nobody ever sees half of it at `path`. Raises `OSError`. Blocking."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    with film:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                shutil.copyfileobj(film, file)
+            unfinished.replace(path)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
 
 
 def pieces(film: FilmFile) -> Iterator[bytes]:

@@ -61,10 +61,11 @@ class _Spoken:
 
 
 async def lay_down(
-    tts: TtsClient, script: Script, cache: Cache | None = None, *, at_once: int = 1
+    tts: TtsClient, script: Script, cache: Cache | None = None, *, at_once: int = 1, patience_s: float = 0.0
 ) -> AsyncGenerator[Segment, None]:
     """Yield the sentences of `script`, each spoken and in its place; `at_once` of them are spoken side by side.
 
+    `patience_s` is how long it waits for a lane before its first sentence.
     Raises `InvalidRequest` for a scene without words, and whatever the tts service refuses.
     """
     parts = await to_thread.run_sync(_parts, script)
@@ -73,7 +74,7 @@ async def lay_down(
     for part in parts:
         motions = await remembered_motions(cache if script.use_cache else None, script, part.scene, part.lines)
         moment = motions.first(frame)
-        spoken = _speak(tts, script, part, at_once, patient=index > 0)
+        spoken = _speak(tts, script, part, at_once, PATIENCE_S if index else patience_s)
         async with aclosing(spoken):
             number = 0
             async for one in spoken:
@@ -98,7 +99,7 @@ def _parts(script: Script) -> list[_Part]:
 
 
 async def _speak(
-    tts: TtsClient, script: Script, part: _Part, at_once: int, *, patient: bool
+    tts: TtsClient, script: Script, part: _Part, at_once: int, patience_s: float
 ) -> AsyncGenerator[_Spoken, None]:
     """Yield the lines of a scene as they are spoken, in order."""
     languages = Languages(script.language, part.scene.text)
@@ -109,7 +110,7 @@ async def _speak(
         await languages.in_turn(number, line.text)
         reading = await to_thread.run_sync(languages.reading, line.text, number)
         request = line.request(manner, languages.of(line.text, number), reading)
-        async with tts.speak(request, PATIENCE_S if patient or number else 0.0) as answer:
+        async with tts.speak(request, PATIENCE_S if number or at_once > 1 else patience_s) as answer:
             speech = join_chunks([chunk async for chunk in answer.chunks])
         languages.settle(line.text, answer.language, number)
         yield _Spoken(line, speech, answer)

@@ -69,35 +69,46 @@ class FilmMaker:
         self._pace = pace
         self._cache = cache
 
-    async def film(self, script: Script) -> AsyncGenerator[FilmEvent, None]:
+    async def film(
+        self, script: Script, pace: Pace | None = None, patience_s: float = 0.0
+    ) -> AsyncGenerator[FilmEvent, None]:
         """Yield the film as it is made. Closing the generator stops both services.
 
+        `patience_s` is how long it waits for the services to have room for the first sentence.
         Raises `InvalidRequest` for text without words, and whatever the services refuse.
         """
-        async with aclosing(self.render(script, self.speak(script))) as events:
+        segments = self.speak(script, pace, patience_s)
+        async with aclosing(self.render(script, segments, pace, patience_s)) as events:
             async for event in events:
                 yield event
 
-    def speak(self, script: Script) -> AsyncGenerator[Segment, None]:
+    def speak(self, script: Script, pace: Pace | None = None, patience_s: float = 0.0) -> AsyncGenerator[Segment, None]:
         """Return the sentences of `script`, spoken as they are read, each in its place."""
-        return lay_down(self._tts, script, self._cache, at_once=self._pace.spoken_at_once)
+        at_once = (pace or self._pace).spoken_at_once
+        return lay_down(self._tts, script, self._cache, at_once=at_once, patience_s=patience_s)
 
     async def render(
-        self, script: Script, segments: AsyncGenerator[Segment, None], patience_s: float = 0.0
+        self,
+        script: Script,
+        segments: AsyncGenerator[Segment, None],
+        pace: Pace | None = None,
+        patience_s: float = 0.0,
     ) -> AsyncGenerator[FilmEvent, None]:
         """Yield the film of sentences that are spoken already, or will be.
 
         `patience_s` is how long it waits for the avatar service to have room for the first one.
         """
-        shots = side_by_side(self._shots(script, segments, patience_s), self._pace.rendered_at_once, _EVENTS_AHEAD)
+        pace = pace or self._pace
+        sources = self._shots(script, segments, pace.look_ahead, patience_s)
+        shots = side_by_side(sources, pace.rendered_at_once, _EVENTS_AHEAD)
         async with aclosing(shots):
             async for event in shots:
                 yield event
 
     async def _shots(
-        self, script: Script, segments: AsyncGenerator[Segment, None], patience_s: float
+        self, script: Script, segments: AsyncGenerator[Segment, None], look_ahead: int, patience_s: float
     ) -> AsyncGenerator[AsyncGenerator[FilmEvent, None], None]:
-        async with aclosing(Ahead(segments, self._pace.look_ahead)) as ahead:
+        async with aclosing(Ahead(segments, look_ahead)) as ahead:
             async for segment in ahead:
                 yield self._shot(script, segment, PATIENCE_S if segment.spoken.index else patience_s)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from starlette.datastructures import FormData, UploadFile
 
 from services.chassis.problems import invalid_request_of
-from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO
 from services.contract.video import Fps, Quality
+from services.gateway.bodies import read_fields
 
 _SHORT_SIDE_PX: dict[Quality, int] = {"low": 360, "medium": 480, "high": 720}
 _DEFAULT_SIDE_PX = 512
@@ -23,12 +22,11 @@ _SMALLEST_SIDE_PX = 128
 Aspect = Literal["1:1", "16:9", "9:16"]
 
 
-class VideoRequest(BaseModel):
-    """Fields of `/video/generate` and `/video/stream`; `avatar_path`, `tts_voice` are other names of two of them."""
+class FilmFields(BaseModel):
+    """How a film is to be; `avatar_path`, `tts_voice` are other names of two of the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200_000)
 
-    text: str = Field(min_length=1)
     language: str = Field(AUTO, max_length=40)
     avatar: str = Field("", max_length=100, description="Name of an avatar; empty or 'auto' for the default one.")
     avatar_path: str = Field("", max_length=100, description="The same as `avatar`.")
@@ -45,6 +43,9 @@ class VideoRequest(BaseModel):
     frame_skip: int = Field(1, ge=1, le=3, description="Mouths generated in every n-th frame, for engines on a GPU.")
     speed: float = Field(1.0, ge=0.25, le=4.0)
     pitch: float = Field(1.0, ge=0.5, le=2.0)
+    instructions: str = Field("", max_length=5_000, description="How to speak, for models that take it.")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed speaks the same take.")
+    use_cache: bool = Field(True, description="Take what was made before, and keep what is made.")
 
     @field_validator("size")
     @classmethod
@@ -54,7 +55,7 @@ class VideoRequest(BaseModel):
         return size
 
     @model_validator(mode="after")
-    def _one_name_each(self) -> VideoRequest:
+    def _one_name_each(self) -> FilmFields:
         if self.avatar and self.avatar_path and self.avatar != self.avatar_path:
             raise ValueError("avatar and avatar_path name two avatars; send one of them")
         if self.voice and self.tts_voice and self.voice != self.tts_voice:
@@ -82,6 +83,12 @@ class VideoRequest(BaseModel):
         return {"1:1": (short, short), "16:9": (long, short), "9:16": (short, long)}[self.aspect]
 
 
+class VideoRequest(FilmFields):
+    """Fields of `/video/generate` and `/video/stream`."""
+
+    text: str = Field(min_length=1)
+
+
 @dataclass(frozen=True)
 class VideoAsk:
     """A request with the files that came with it."""
@@ -96,40 +103,12 @@ async def read_video_ask(request: Request) -> VideoAsk:
 
     Raises `InvalidRequest` naming the field at fault.
     """
-    fields: dict[str, Any] = dict(request.query_params)
-    files: dict[str, bytes] = {}
-    content_type = request.headers.get("content-type", "").lower()
-    if content_type.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):
-        async with request.form(max_files=4, max_fields=40) as form:
-            files = await _files(form)
-            fields |= {name: value for name, value in form.items() if isinstance(value, str)}
-    elif await request.body():
-        fields |= await _json_object(request)
+    fields = await read_fields(request, ("avatar_image", "ref_audio"))
     try:
-        asked = VideoRequest.model_validate(fields)
+        asked = VideoRequest.model_validate(fields.values)
     except ValidationError as error:
         raise invalid_request_of(error.errors()) from error
-    return VideoAsk(asked, files.get("avatar_image"), files.get("ref_audio"))
-
-
-async def _files(form: FormData) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if name not in ("avatar_image", "ref_audio"):
-                raise InvalidRequest(f"{name}: files can be sent as avatar_image and ref_audio only.", param=name)
-            files[name] = await value.read()
-    return files
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError) as error:  # the latter for brackets nested without end
-        raise InvalidRequest("The body is neither JSON nor a form; see /docs for examples.") from error
-    if not isinstance(body, dict):
-        raise InvalidRequest('The body must be a JSON object such as {"text": "Hello"}.')
-    return body
+    return VideoAsk(asked, fields.files.get("avatar_image"), fields.files.get("ref_audio"))
 
 
 def _parse_size(size: str) -> tuple[int, int]:

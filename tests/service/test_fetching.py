@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from services.contract.errors import InvalidRequest, ServiceError, TooLarge, Unavailable
-from services.gateway.fetching import AudioFetcher, is_public
+from services.gateway.fetching import AudioFetcher
+from services.gateway.outside import Outside, is_public
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,7 +68,7 @@ def server() -> Iterator[str]:
 
 
 def fetch(url: str) -> bytes:
-    fetcher = AudioFetcher(allowed=lambda address: address.startswith("127.") or address == "::1", schemes=("http",))
+    fetcher = AudioFetcher(Outside(lambda address: address.startswith("127.") or address == "::1", ("http",)))
     return asyncio.run(fetcher.fetch(url))
 
 
@@ -121,7 +122,7 @@ def test_a_server_that_is_away() -> None:
 )
 def test_private_addresses_and_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        asyncio.run(AudioFetcher().fetch(url))
+        asyncio.run(AudioFetcher(Outside()).fetch(url))
     assert refusal.value.param == "ref_audio"
 
 

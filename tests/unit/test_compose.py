@@ -127,3 +127,5 @@ def variables(prefix: str, settings: type[ServiceSettings]) -> Iterator[str]:
         yield f"{prefix}_{name}".upper()
         if isinstance(field.validation_alias, AliasChoices):
             yield from (str(alias) for alias in field.validation_alias.choices)
+        elif isinstance(field.validation_alias, str):
+            yield field.validation_alias

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from services.contract.errors import InvalidRequest, NotFound, Unavailable
 from services.contract.newavata import OutputFormat
+from services.gateway.finish import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -52,15 +51,9 @@ class Results:
         words = re.sub(r"[^\w-]+", "", title)[:_TITLE_CHARS]
         name = f"{words}_{uuid.uuid4().hex[:8]}.{output_format}"
         folder = self._folder / (_SAVED if persist else _TEMPORARY)
-        unfinished = folder / f".{name}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with film, unfinished.open("wb") as file:
-                shutil.copyfileobj(film, file)
-            unfinished.rename(folder / name)
+            write_whole(film, folder / name)
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
             raise Unavailable(f"Films cannot be kept in {folder}: {error.strerror}; set VIDEO_OUTPUT_DIR.") from error
         return Result(folder / name, persist)
 

@@ -181,7 +181,7 @@ class NewAvataStudio:
         return replace(cast, notices=(*cast.notices, *notices))
 
     async def _filmed(self, script: Script, segments: Sequence[Segment]) -> FilmFile:
-        film = self._films.render(script, _each(segments), PATIENCE_S)
+        film = self._films.render(script, _each(segments), patience_s=PATIENCE_S)
         async with aclosing(fragments_of(film)) as fragments:
             fragmented = await gather(fragments)
         return await to_thread.run_sync(faststart, fragmented)

@@ -1,0 +1,1 @@
+"""Films as jobs: asked for now, made by workers, fetched later."""

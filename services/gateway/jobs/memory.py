@@ -1,0 +1,201 @@
+"""Jobs in the memory of one process: they end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+
+from services.contract.jobs import JobEventType, Priority
+from services.gateway.jobs.queue import LEASE_S, Lease
+from services.gateway.jobs.record import PRIORITIES, Claim, JobEvent, JobRecord, Page
+from services.gateway.jobs.store import Change, Throughput
+from services.gateway.jobs.terms import (
+    FIRST_GUESS_S,
+    HEARTBEAT_S,
+    KEY_KEPT_S,
+    MOST_EVENTS,
+    REPORT_KEPT_S,
+    WEIGHT_OF_LAST,
+    event_number,
+)
+
+_MOST_KEYS = 100_000
+_MOST_WORKERS = 1_000
+
+
+class MemoryStore:
+    """A `JobStore` for one process."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[str, JobRecord] = OrderedDict()
+        self._events: defaultdict[str, list[JobEvent]] = defaultdict(list)
+        self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._claims: TTLCache[tuple[str, str], Claim] = TTLCache(_MOST_KEYS, KEY_KEPT_S)
+        self._numbers = itertools.count(1)
+        self._slots: TTLCache[str, int] = TTLCache(_MOST_WORKERS, REPORT_KEPT_S)
+        self._usual_s = FIRST_GUESS_S
+
+    async def claim(self, owner: str, key: str, claim: Claim) -> Claim | None:
+        """Let an idempotency key stand for a request."""
+        if (known := self._claims.get((owner, key))) is None:
+            self._claims[owner, key] = claim
+        return known
+
+    async def unclaim(self, owner: str, key: str) -> None:
+        """Take a key back."""
+        self._claims.pop((owner, key), None)
+
+    async def add(self, record: JobRecord) -> None:
+        """Keep a new job."""
+        self._records[record.id] = record
+        self._tell(record, "video.queued")
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        """Return a job, or None."""
+        return self._records.get(job_id)
+
+    async def change(self, job_id: str, change: Change, event: JobEventType | None = None) -> JobRecord | None:
+        """Make `change`, and tell `event`."""
+        if (record := self._records.get(job_id)) is None or (changed := change(record)) is None:
+            return None
+        self._records[job_id] = changed
+        if event is not None:
+            self._tell(changed, event)
+        return changed
+
+    async def listed(self, owner: str, after: str, limit: int, *, newest_first: bool) -> Page:
+        """Return a page of the owner's jobs."""
+        own = [record for record in self._records.values() if record.owner == owner]
+        if newest_first:
+            own.reverse()
+        ids = [record.id for record in own]
+        begin = ids.index(after) + 1 if after in ids else 0
+        return Page(records=own[begin : begin + limit], has_more=len(own) > begin + limit)
+
+    async def count_waiting(self, owner: str) -> int:
+        """Return how many of the owner's jobs are not over."""
+        return sum(record.owner == owner and not record.over for record in self._records.values())
+
+    async def remove(self, job_id: str) -> bool:
+        """Forget a job and its events."""
+        known = self._records.pop(job_id, None) is not None
+        self._events.pop(job_id, None)
+        self._wake(job_id)
+        return known
+
+    async def expired(self, now: float) -> Sequence[str]:
+        """Return the jobs whose time is over."""
+        times = ((record.id, record.job.expires_at) for record in self._records.values())
+        return [job_id for job_id, expires_at in times if expires_at is not None and expires_at <= now]
+
+    async def events(self, job_id: str, after: str) -> AsyncGenerator[JobEvent | None, None]:
+        """Yield the job's events as they come."""
+        seen = event_number(after)
+        while job_id in self._records:
+            news = self._news[job_id]
+            for event in [event for event in self._events[job_id] if event_number(event.id) > seen]:
+                seen = event_number(event.id)
+                yield event
+                if event.last:
+                    return
+            if job_id not in self._records or self._records[job_id].over:
+                return
+            try:
+                await asyncio.wait_for(news.wait(), HEARTBEAT_S)
+            except asyncio.TimeoutError:
+                yield None
+
+    async def report(self, worker: str, slots: int) -> None:
+        """Say that a worker lives."""
+        self._slots[worker] = slots
+
+    async def note_duration(self, duration_s: float) -> None:
+        """Say how long a film took."""
+        self._usual_s += WEIGHT_OF_LAST * (duration_s - self._usual_s)
+
+    async def throughput(self) -> Throughput:
+        """Return how fast jobs are made."""
+        return Throughput(sum(self._slots.values()), self._usual_s)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _tell(self, record: JobRecord, event: JobEventType) -> None:
+        events = self._events[record.id]
+        events.append(JobEvent(id=f"{next(self._numbers)}-0", type=event, job=record.job))
+        del events[:-MOST_EVENTS]
+        self._wake(record.id)
+
+    def _wake(self, job_id: str) -> None:
+        if (news := self._news.pop(job_id, None)) is not None:
+            news.set()
+
+
+@dataclass
+class _Waiting:
+    """A task, and when it may be taken: in future, or, where a worker has it, when its lease ends."""
+
+    task: str
+    priority: Priority
+    at: float
+    holder: int = 0
+
+
+class MemoryQueue:
+    """A `JobQueue` for one process."""
+
+    def __init__(self, lease_s: float = LEASE_S, now: Callable[[], float] = time.monotonic) -> None:
+        self._lease_s = lease_s
+        self._now = now
+        self._tasks: OrderedDict[str, _Waiting] = OrderedDict()
+        self._numbers = itertools.count(1)
+
+    async def put(self, task: str, priority: Priority, after_s: float = 0.0) -> None:
+        """Add a task."""
+        self._tasks[str(next(self._numbers))] = _Waiting(task, priority, self._now() + after_s)
+
+    async def take(self) -> Lease | None:
+        """Return the next task."""
+        free = [(handle, one) for handle, one in self._tasks.items() if one.at <= self._now()]
+        if not free:
+            return None
+        handle, one = min(free, key=lambda item: (PRIORITIES.index(item[1].priority), not item[1].holder))
+        one.at = self._now() + self._lease_s
+        one.holder = next(self._numbers)
+        return Lease(one.task, one.priority, f"{handle}/{one.holder}")
+
+    async def renew(self, lease: Lease) -> bool:
+        """Hold a task for longer."""
+        if (one := self._held(lease)) is None:
+            return False
+        one.at = self._now() + self._lease_s
+        return True
+
+    async def finish(self, lease: Lease) -> None:
+        """Take a task out of the queue."""
+        if self._held(lease) is not None:
+            del self._tasks[lease.handle.split("/")[0]]
+
+    async def give_back(self, lease: Lease, after_s: float = 0.0) -> None:
+        """Put a task back."""
+        if self._held(lease) is not None:
+            await self.finish(lease)
+            await self.put(lease.task, lease.priority, after_s)
+
+    async def waiting(self) -> int:
+        """Return how many tasks wait."""
+        return sum(not one.holder for one in self._tasks.values())
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _held(self, lease: Lease) -> _Waiting | None:
+        handle, holder = lease.handle.split("/")
+        one = self._tasks.get(handle)
+        return one if one is not None and str(one.holder) == holder else None

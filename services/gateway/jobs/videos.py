@@ -1,0 +1,200 @@
+"""What clients do with video jobs: ask for one, look at it, follow it, call it off."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from anyio import to_thread
+
+from services.contract.errors import AtCapacity, Conflict, InvalidRequest, NotFound, TooManyRequests
+from services.contract.jobs import VideoJob
+from services.gateway.casting import Cast, Casting
+from services.gateway.clients import AvatarClient
+from services.gateway.jobs.asking import JobAsk, SceneAsk
+from services.gateway.jobs.queue import JobQueue
+from services.gateway.jobs.record import Claim, JobEvent, JobRecord
+from services.gateway.jobs.shelf import FilmShelf
+from services.gateway.jobs.store import JobStore
+from services.gateway.jobs.tasks import film_task
+from services.gateway.jobs.terms import is_event_id
+from services.gateway.jobs.webhooks import Webhooks
+from services.gateway.requests import VideoAsk, VideoRequest
+from services.gateway.script import Scene, Script
+from services.gateway.settings import GatewaySettings
+
+_SHOWN_CHARS = 2_000
+"""Of the text, in job objects; events carry it too."""
+
+
+class VideoJobs:
+    """The jobs of all clients. One client never sees those of another."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        casting: Casting,
+        avatar: AvatarClient,
+        store: JobStore,
+        queue: JobQueue,
+        webhooks: Webhooks,
+        shelf: FilmShelf,
+    ) -> None:
+        self._settings = settings
+        self._casting = casting
+        self._avatar = avatar
+        self._store = store
+        self._queue = queue
+        self._webhooks = webhooks
+        self._shelf = shelf
+
+    async def create(self, asked: JobAsk, owner: str, key: str) -> tuple[VideoJob, bool]:
+        """Return a new job, and whether it is the one an earlier request with the same `key` made.
+
+        Raises what casting raises; `InvalidRequest` for a key that stands for another request, `Conflict` while
+        that one is being taken in; `AtCapacity` and `TooManyRequests`.
+        """
+        job_id = f"video_{uuid.uuid4().hex}"
+        if not key:
+            return await self._take_in(asked, owner, job_id), False
+        known = await self._store.claim(owner, key, Claim(digest=asked.digest, job_id=job_id))
+        if known is not None:
+            return await self._replayed(known, asked), True
+        try:
+            return await self._take_in(asked, owner, job_id), False
+        except BaseException:
+            await self._store.unclaim(owner, key)
+            raise
+
+    async def remix(self, job_id: str, prompt: str, owner: str) -> VideoJob:
+        """Return a new job: the film of another one with another text."""
+        record = await self.get(job_id, owner)
+        if len(record.script.scenes) > 1:
+            raise InvalidRequest("This film has several scenes; send all of them to POST /v1/videos.", param="prompt")
+        self._casting.check_text(prompt)
+        await self._check_room(owner)
+        script = replace(record.script, scenes=(replace(record.script.scenes[0], text=prompt),))
+        job = _job(f"video_{uuid.uuid4().hex}", record.job.model, script, (), record.job.priority)
+        job = job.model_copy(update={"remixed_from_video_id": job_id})
+        return await self._enqueue(record.model_copy(update={"job": job, "script": script}))
+
+    async def get(self, job_id: str, owner: str) -> JobRecord:
+        """Return a job; raises `NotFound`."""
+        record = await self._store.get(job_id)
+        if record is None or record.owner != owner:
+            raise NotFound(f"There is no video {job_id!r}; it may have expired.", param="video_id")
+        return record
+
+    async def listed(self, owner: str, after: str, limit: int, *, newest_first: bool) -> tuple[list[VideoJob], bool]:
+        """Return a page of jobs, and whether there are more. Raises `NotFound` for an unknown `after`."""
+        if after:
+            await self.get(after, owner)
+        page = await self._store.listed(owner, after, limit, newest_first=newest_first)
+        return [record.job for record in page.records], page.has_more
+
+    async def delete(self, job_id: str, owner: str) -> None:
+        """Call a job off, and remove its film; raises `NotFound`."""
+        await self.get(job_id, owner)
+        # The worker that makes it finds it gone, within seconds, and stops.
+        await self._store.remove(job_id)
+        await to_thread.run_sync(self._shelf.remove, job_id)
+
+    async def events(self, job_id: str, owner: str, after: str) -> AsyncGenerator[JobEvent | None, None]:
+        """Return the events of a job; raises `NotFound`, or `InvalidRequest` for what is no id of an event."""
+        if after and not is_event_id(after):
+            raise InvalidRequest("Last-Event-ID: this is no id of an event of ours.", param="Last-Event-ID")
+        await self.get(job_id, owner)
+        return self._store.events(job_id, after)
+
+    async def _replayed(self, known: Claim, asked: JobAsk) -> VideoJob:
+        if known.digest != asked.digest:
+            raise InvalidRequest(
+                "Idempotency-Key: it stands for another request; use a new key.", param="Idempotency-Key"
+            )
+        if (record := await self._store.get(known.job_id)) is None:
+            raise Conflict("The request with this Idempotency-Key is still being taken in.", retry_after_s=1)
+        return record.job
+
+    async def _take_in(self, asked: JobAsk, owner: str, job_id: str) -> VideoJob:
+        ask = asked.ask
+        if len(ask.parts) > self._settings.jobs_most_scenes:
+            raise InvalidRequest(
+                f"scenes: {len(ask.parts)} are more than {self._settings.jobs_most_scenes}; make several films.",
+                param="scenes",
+            )
+        if ask.webhook_url:
+            await self._webhooks.check(ask.webhook_url)
+        await self._check_room(owner)
+        script, notices = await self._script(asked)
+        engine = (await self._avatar.engine()).engine
+        if ask.seconds is not None:
+            notices += ("seconds has no effect: a film lasts as long as its text.",)
+        job = _job(job_id, engine, script, notices, ask.priority)
+        return await self._enqueue(
+            JobRecord(job=job, owner=owner, script=script, persist=ask.persist, webhook_url=ask.webhook_url)
+        )
+
+    async def _script(self, asked: JobAsk) -> tuple[Script, tuple[str, ...]]:
+        """Return the script of all scenes, and what is to be told of it."""
+        self._casting.check_video()
+        self._casting.check_text("\n".join(scene.text for scene in asked.ask.parts))
+        casts: dict[tuple[str | None, str | None], Cast] = {}
+        scenes: list[Scene] = []
+        for part in asked.ask.parts:
+            looks = part.voice, part.avatar
+            if looks not in casts:
+                casts[looks] = await self._casting.cast(_video_ask(asked, part))
+            [scene] = casts[looks].script.scenes
+            background = part.background or asked.ask.background
+            scenes.append(replace(scene, text=part.text, background=background, pause_s=part.pause))
+        first = next(iter(casts.values()))
+        notices = dict.fromkeys(notice for cast in casts.values() for notice in cast.notices)
+        return replace(first.script, scenes=tuple(scenes)), tuple(notices)
+
+    async def _check_room(self, owner: str) -> None:
+        waiting = await self._queue.waiting()
+        if waiting >= self._settings.jobs_waiting:
+            raise AtCapacity(f"{waiting} jobs wait already; try again later.", retry_after_s=await self._room_in_s())
+        own = await self._store.count_waiting(owner)
+        if own >= self._settings.jobs_waiting_each:
+            raise TooManyRequests(f"{own} of your jobs are not done yet.", retry_after_s=await self._room_in_s())
+
+    async def _room_in_s(self) -> int:
+        """Return after how long one of the jobs that are worked on will be done, about."""
+        return (await self._store.throughput()).wait_s(0)
+
+    async def _enqueue(self, record: JobRecord) -> VideoJob:
+        # In this order a gateway that dies between the two leaves a task without a job, which is dropped.
+        await self._queue.put(film_task(record.id), record.job.priority)
+        await self._store.add(record)
+        return record.job
+
+
+def _job(job_id: str, engine: str, script: Script, notices: tuple[str, ...], priority: str) -> VideoJob:
+    return VideoJob.model_validate(
+        {
+            "id": job_id,
+            "model": engine,
+            "status": "queued",
+            "progress": 0,
+            "created_at": int(time.time()),
+            "size": f"{script.width}x{script.height}",
+            "seconds": "0",
+            "prompt": script.text[:_SHOWN_CHARS],
+            "priority": priority,
+            "notices": list(notices),
+        }
+    )
+
+
+def _video_ask(asked: JobAsk, part: SceneAsk) -> VideoAsk:
+    """Return one scene as a request for a film."""
+    fields = asked.ask.model_dump(include=set(VideoRequest.model_fields) - {"text"})
+    if part.voice is not None:
+        fields |= {"voice": part.voice, "tts_voice": ""}
+    if part.avatar is not None:
+        fields |= {"avatar": part.avatar, "avatar_path": ""}
+    picture = asked.avatar_image if part.avatar is None else None
+    return VideoAsk(VideoRequest(text=part.text, **fields), picture, asked.ref_audio)
