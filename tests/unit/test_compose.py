@@ -32,15 +32,16 @@ def dockerfile(service: str) -> str:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_starts_three_services_and_redis(profile: str) -> None:
+def test_a_profile_starts_three_services_a_worker_and_redis(profile: str) -> None:
     started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
-    assert started == {name + PROFILES[profile] for name in SETTINGS} | {"redis"}
+    assert started == {name + PROFILES[profile] for name in (*SETTINGS, "worker")} | {"redis"}
 
 
+@pytest.mark.parametrize("waiting", ["gateway", "worker"])
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_gateway_waits_for_the_others_of_its_profile(profile: str) -> None:
+def test_the_gateway_and_its_workers_wait_for_the_others_of_their_profile(profile: str, waiting: str) -> None:
     suffix = PROFILES[profile]
-    waits_for = SERVICES["gateway" + suffix]["depends_on"]
+    waits_for = SERVICES[waiting + suffix]["depends_on"]
     assert set(waits_for) == {"redis", "tts" + suffix, "avatar" + suffix}
     assert all(other["condition"] == "service_healthy" for other in waits_for.values())
 
@@ -73,6 +74,33 @@ def test_a_gpu_is_chosen_for_each_service_by_itself(service: str, variable: str)
     assert len(device["device_ids"]) == 1
     assert "gpu" in device["capabilities"]
     assert "count" not in device
+
+
+@pytest.mark.parametrize("suffix", PROFILES.values())
+def test_a_worker_is_a_gateway_that_nobody_talks_to(suffix: str) -> None:
+    gateway, worker = SERVICES["gateway" + suffix], SERVICES["worker" + suffix]
+    for shared in ("image", "build", "environment", "volumes"):
+        assert worker[shared] == gateway[shared]
+    assert worker["environment"]["GATEWAY_JOBS_INSIDE"] == "false"
+    assert not worker["ports"]
+    assert worker["healthcheck"] == {"disable": True}
+    assert (ROOT / Path(*worker["command"][-1].split(".")).with_suffix(".py")).is_file()
+
+
+def test_redis_lets_the_cache_go_before_jobs() -> None:
+    command = SERVICES["redis"]["command"]
+    assert command[command.index("--maxmemory-policy") + 1] == "volatile-lru"
+    assert command[command.index("--appendonly") + 1] == "yes"
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_what_a_service_writes_is_its_own_in_its_image(service: str) -> None:
+    text = dockerfile(service)
+    owned = set(re.search(r"chown (?:-R )?talkie ([\w ]+)", text)[1].split())  # type: ignore[index]
+    mounted = {
+        volume.split(":")[1].removeprefix("/app/") for volume in SERVICES[service]["volumes"] if volume[0] != "."
+    }
+    assert mounted | {"cache"} <= owned
 
 
 def test_no_gpu_is_asked_for_without_the_profile() -> None:
