@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,17 +19,19 @@ from services.contract.errors import AtCapacity
 
 T = TypeVar("T")
 _END: Any = object()
+_WEIGHT_OF_LAST = 0.2
 
 
 class EngineLane:
     """Runs at most `slots` generators at once, lets `max_waiting` more wait, refuses the rest."""
 
-    def __init__(self, name: str, *, slots: int = 1, max_waiting: int = 16, retry_after_s: int = 1) -> None:
+    def __init__(self, name: str, *, slots: int = 1, max_waiting: int = 16) -> None:
         self._name = name
+        self._slots = slots
+        self._usual_s = 1.0
         self._free = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix=name)
         self._max_waiting = max_waiting
-        self._retry_after_s = retry_after_s
         self._waiting = 0
         self._busy = 0
         self._retiring: set[asyncio.Task[None]] = set()
@@ -43,12 +46,18 @@ class EngineLane:
         """Number of readers that wait for a slot."""
         return self._waiting
 
+    @property
+    def wait_s(self) -> float:
+        """How long somebody who comes now would wait for a slot, about."""
+        return self._usual_s * (self._waiting + 1) / self._slots
+
     async def stream(self, start: Callable[[], Generator[T, None, None]]) -> AsyncGenerator[T, None]:
         """Yield what the generator made by `start` yields.
 
         Raises `AtCapacity` before any work is done when the waiting room is full.
         """
         await self._enter()
+        began = time.monotonic()
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         items: Generator[T, None, None] | None = None
@@ -63,7 +72,7 @@ class EngineLane:
                 yield item
         finally:
             # The reader's task may be cancelled again at every await, so the clean-up has its own.
-            task = loop.create_task(self._retire(step, items))
+            task = loop.create_task(self._retire(step, items, began))
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
@@ -77,7 +86,7 @@ class EngineLane:
         if self._free.locked() and self._waiting >= self._max_waiting:
             raise AtCapacity(
                 f"All {self._name} lanes are busy and {self._waiting} requests wait already; try again shortly.",
-                retry_after_s=self._retry_after_s,
+                retry_after_s=max(1, round(self.wait_s)),
             )
         self._waiting += 1
         try:
@@ -86,7 +95,9 @@ class EngineLane:
             self._waiting -= 1
         self._busy += 1
 
-    async def _retire(self, step: asyncio.Future[T] | None, items: Generator[T, None, None] | None) -> None:
+    async def _retire(
+        self, step: asyncio.Future[T] | None, items: Generator[T, None, None] | None, began: float
+    ) -> None:
         try:
             if step is not None:
                 await asyncio.wait([step])
@@ -95,3 +106,4 @@ class EngineLane:
         finally:
             self._busy -= 1
             self._free.release()
+            self._usual_s += _WEIGHT_OF_LAST * (time.monotonic() - began - self._usual_s)

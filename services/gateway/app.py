@@ -99,10 +99,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         ]
     routers = [
         *video,
-        speech_router(settings, tts, copying),
+        speech_router(settings, tts, copying, keeping.answers),
         voices_router(tts),
         clone_router(settings, tts, copying),
-        cache_router(tts),
+        cache_router(tts, keeping.answers),
         synthesize_router(settings, tts, outputs),
         status_router(settings, tts, animator),
         metrics_router(registry),

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.chassis.cache.failures import CacheFailures
 from services.chassis.cache.levels import Cache, MemoryCache
 from services.chassis.cache.making import make_levels
+from services.gateway.answers import Answers
 from services.gateway.settings import GatewaySettings
 
 
@@ -15,8 +16,11 @@ class Keeping:
 
     def __init__(self, settings: GatewaySettings, registry: CollectorRegistry) -> None:
         near = MemoryCache(settings.cache_memory_mb * 1024**2, settings.cache_ttl_s, len)
-        self._all = make_levels(settings, "gateway", near, CacheFailures(registry)).all
-        self.cache: Cache | None = self._all if settings.cache_enable else None
+        levels = make_levels(settings, "gateway", near, CacheFailures(registry))
+        self._all = levels.all
+        self.cache: Cache | None = levels.all if settings.cache_enable else None
+        # What one gateway drops, no other may still have in its memory.
+        self.answers = Answers((levels.shared or levels.all) if settings.cache_enable else None)
 
     async def close(self) -> None:
         """Let go of connections and files."""

@@ -79,3 +79,8 @@ class GatewaySettings(CachingSettings):
     )
     cache_memory_mb: int = Field(64, ge=1, description="Room for whole answers in memory.")
     reference_urls: bool = Field(False, description="Let clients name reference audio by https URL.")
+
+    @property
+    def jobs_url(self) -> str:
+        """The Redis that keeps jobs; empty where memory does."""
+        return self.jobs_redis_url or self.redis_url

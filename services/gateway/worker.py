@@ -1,9 +1,13 @@
-"""`python -m services.gateway.worker`: makes the films of jobs, beside as many other workers as there is work for."""
+"""`python -m services.gateway.worker`: makes the films of jobs, beside as many other workers as there is work for.
+
+With `--check` it says by its exit status whether a worker of this machine has been heard of within some seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from contextlib import suppress
 
@@ -13,6 +17,7 @@ from services.chassis.logs import configure_logging
 from services.chassis.server import until_signal
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.jobs.office import open_office
+from services.gateway.jobs.redis import RedisStore
 from services.gateway.keeping import Keeping
 from services.gateway.pipeline import FilmMaker, Pace
 from services.gateway.settings import GatewaySettings
@@ -40,14 +45,26 @@ async def work(settings: GatewaySettings) -> None:
         await asyncio.gather(tts.aclose(), avatar.aclose(), office.close(), keeping.close())
 
 
-def main() -> None:
+async def is_alive(settings: GatewaySettings) -> bool:
+    """Return whether a worker of this machine lives."""
+    store = RedisStore(settings.jobs_url)
+    try:
+        alive = (await store.throughput()).workers
+    finally:
+        await store.close()
+    return any(name.startswith(f"{socket.gethostname()}/") for name in alive)
+
+
+def main(*arguments: str) -> None:
     """Work with the settings of the environment; without Redis there is nothing to work on."""
     settings = GatewaySettings()
     configure_logging(settings.log_level)
-    if not (settings.jobs_redis_url or settings.redis_url):
+    if not settings.jobs_url:
         sys.exit("A worker takes jobs from Redis: set REDIS_URL. Without Redis, the gateway works on jobs itself.")
+    if arguments == ("--check",):
+        sys.exit(0 if asyncio.run(is_alive(settings)) else 1)
     asyncio.run(work(settings))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

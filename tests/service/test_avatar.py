@@ -195,7 +195,7 @@ def test_a_full_waiting_room_is_told_before_any_work(folder: Path) -> None:
         await until(lambda: lip_sync.lane.busy == 1 and lip_sync.lane.waiting == 1)
         refused = await client.post("/v1/lipsync?avatar=ada", content=tone(4_800), headers={"Content-Type": RAW})
         assert (refused.status_code, refused.json()["code"]) == (503, "at_capacity")
-        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["retry-after"] == "2"
         engine.released.set()
         await asyncio.gather(*held)
 

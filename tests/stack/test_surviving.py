@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +183,20 @@ def test_jobs_wait_for_services_that_are_away(tmp_path: Path) -> None:
         machines.avatars[0].start()
         job = completed(client, job_id)
         assert (job["status"], job["tries"]) == ("completed", 1)
+
+
+def test_a_worker_can_be_asked_whether_it_lives(tmp_path: Path) -> None:
+    with running_machines(tmp_path, workers=1) as machines:
+
+        def checked() -> int:
+            environment = os.environ | {"REDIS_URL": machines.redis.url}
+            return subprocess.run(
+                [sys.executable, "-m", "services.gateway.worker", "--check"], env=environment
+            ).returncode
+
+        until(lambda: checked() == 0, within_s=20)
+        machines.workers[0].kill()
+        until(lambda: checked() == 1, within_s=20)
 
 
 def test_a_worker_without_redis_says_so(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_worker_is_a_gateway_that_nobody_talks_to(suffix: str) -> None:
         assert worker[shared] == gateway[shared]
     assert worker["environment"]["GATEWAY_JOBS_INSIDE"] == "false"
     assert not worker["ports"]
-    assert worker["healthcheck"] == {"disable": True}
+    assert worker["healthcheck"]["test"] == ["CMD", *worker["command"], "--check"]
     assert (ROOT / Path(*worker["command"][-1].split(".")).with_suffix(".py")).is_file()
 
 

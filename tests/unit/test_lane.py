@@ -78,13 +78,13 @@ def test_slots_run_side_by_side() -> None:
 
 def test_a_full_waiting_room_is_refused_before_any_work() -> None:
     async def run() -> None:
-        lane, engine = EngineLane("test", max_waiting=1, retry_after_s=7), Recorder()
+        lane, engine = EngineLane("test", max_waiting=1), Recorder()
         engine.pause.clear()
         readers = [asyncio.create_task(collect(lane, engine, 1)) for _ in range(2)]
         await until(lambda: lane.busy and lane.waiting)
         with pytest.raises(AtCapacity) as refusal:
             await collect(lane, engine, 1)
-        assert refusal.value.retry_after_s == 7
+        assert refusal.value.retry_after_s == 2
         engine.pause.set()
         assert await asyncio.gather(*readers) == [[0], [0]]
         assert engine.made == 2

@@ -121,7 +121,7 @@ class MemoryStore:
 
     async def throughput(self) -> Throughput:
         """Return how fast jobs are made."""
-        return Throughput(sum(self._slots.values()), self._usual_s)
+        return Throughput(tuple(self._slots), sum(self._slots.values()), self._usual_s)
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -52,6 +52,6 @@ def open_office(settings: GatewaySettings, films: FilmMaker, avatar: AvatarClien
 
 
 def _kept(settings: GatewaySettings) -> tuple[JobStore, JobQueue]:
-    if url := settings.jobs_redis_url or settings.redis_url:
+    if url := settings.jobs_url:
         return RedisStore(url), RedisQueue(url)
     return MemoryStore(), MemoryQueue()

@@ -259,7 +259,8 @@ class RedisStore:
             await self._redis.zremrangebyscore(_WORKERS, "-inf", time.time())
             alive = await self._redis.zrange(_WORKERS, 0, -1)
             usual_s = float(await self._redis.get(_USUAL_S) or FIRST_GUESS_S)
-            return Throughput(sum(int(worker.rpartition("|")[2]) for worker in alive), usual_s)
+            told = [worker.rpartition("|") for worker in alive]
+            return Throughput(tuple(name for name, _, _ in told), sum(int(slots) for _, _, slots in told), usual_s)
 
         return await _patiently(ask)
 

@@ -17,6 +17,8 @@ Change = Callable[[JobRecord], JobRecord | None]
 class Throughput:
     """How many films are made at once, and how long one takes."""
 
+    workers: tuple[str, ...]
+    """Names of those that live."""
     slots: int
     usual_s: float
 

@@ -14,7 +14,7 @@ from services.contract.errors import InvalidRequest, ServiceError
 from services.contract.jobs import WebhookData, WebhookEvent
 from services.gateway.jobs.record import JobRecord
 from services.gateway.jobs.store import JobStore
-from services.gateway.jobs.tasks import WebhookTask
+from services.gateway.jobs.tasks import WebhookTask, webhook_task
 from services.gateway.outside import Outside
 
 _log = logging.getLogger(__name__)
@@ -42,13 +42,13 @@ class Webhooks:
             )
         await self._outside.check(url, "webhook_url")
 
-    async def send(self, task: WebhookTask) -> float | None:
-        """Tell it; return after how many seconds to try again, None when it was heard or is given up."""
+    async def send(self, task: WebhookTask) -> tuple[str, float] | None:
+        """Tell it; return the task to do next and in how many seconds, None when it was heard or is given up."""
         record = await self._store.get(task.job_id)
         if record is None or self._signing is None or not record.webhook_url:
             return None
         if not record.over:
-            return _NOT_YET_S
+            return webhook_task(task.job_id, task.status, task.tries), _NOT_YET_S
         if record.job.status != task.status:  # put into the queue by a worker that did not come to its end
             return None
         try:
@@ -60,7 +60,7 @@ class Webhooks:
         if heard or task.tries >= len(AGAIN_AFTER_S):
             _log.log(logging.INFO if heard else logging.WARNING, "webhook of %s: heard: %s", record.id, heard)
             return None
-        return AGAIN_AFTER_S[task.tries]
+        return task.again(), AGAIN_AFTER_S[task.tries]
 
     async def _sent(self, record: JobRecord) -> bool:
         assert self._signing is not None

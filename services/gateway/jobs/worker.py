@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -38,7 +39,7 @@ class Worker:
         self._webhooks = webhooks
         self._shelf = shelf
         self._slots = slots
-        self._name = uuid.uuid4().hex[:12]
+        self._name = f"{socket.gethostname()}/{uuid.uuid4().hex[:8]}"
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -120,9 +121,9 @@ class Worker:
         return None
 
     async def _send(self, task: WebhookTask) -> float | None:
-        again_after_s = await self._webhooks.send(task)
-        if again_after_s is not None:
-            await self._queue.put(task.again(), "interactive", again_after_s)
+        if (again := await self._webhooks.send(task)) is not None:
+            following, after_s = again
+            await self._queue.put(following, "interactive", after_s)
         return None
 
     async def _renew(self, lease: Lease, doing: asyncio.Task[None], lost: asyncio.Event) -> None:

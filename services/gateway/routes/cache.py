@@ -7,17 +7,19 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.contract.speech import CacheStats
+from services.gateway.answers import Answers
 from services.gateway.clients import TtsClient
 
 
-def cache_router(tts: TtsClient) -> APIRouter:
+def cache_router(tts: TtsClient, answers: Answers) -> APIRouter:
     """Return the routes below `/tts/cache`."""
     router = APIRouter(prefix="/tts/cache", tags=["cache"])
 
     @router.get("/stats")
     async def stats() -> CacheStats:
         """Tell how the cache does."""
-        return await tts.cache_stats()
+        told = await tts.cache_stats()
+        return CacheStats.counted(told.cache_size, told.max_cache_size, told.hits + answers.hits, told.misses)
 
     @router.post("/cleanup")
     async def cleanup() -> dict[str, Any]:
@@ -27,6 +29,7 @@ def cache_router(tts: TtsClient) -> APIRouter:
     @router.delete("/clear")
     async def clear() -> dict[str, Any]:
         """Drop all kept speech."""
+        await answers.clear()
         return {"status": "success", "removed": await tts.clear_cache()}
 
     return router

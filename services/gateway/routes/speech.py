@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.errors import ServiceError
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Generation, Manner, SpeechEngineInfo
 from services.gateway.ahead import Ahead
+from services.gateway.answers import Answers
 from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoder_for
 from services.gateway.casting import check_text, size_of
 from services.gateway.clients import TtsClient
@@ -62,7 +63,7 @@ class AudioSpeechRequest(BaseModel):
     use_cache: bool = True
 
 
-def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -> APIRouter:
+def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, answers: Answers) -> APIRouter:
     """Return the routes below `/v1`."""
     router = APIRouter(prefix="/v1", tags=["speech"])
 
@@ -70,7 +71,11 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -
     async def speech(body: AudioSpeechRequest, request: Request) -> Response:
         """Speak a text; the answer streams while it is spoken."""
         check_text(body.input, settings.max_text_chars)
-        narration = Narration(body.input, body.language, await _manner(body))
+        engines = await tts.engines()
+        key = answers.key(_told_apart(body, engines)) if _is_kept(body, engines) else ""
+        if key and (kept := await answers.get(key)) is not None:
+            return Response(kept.body, media_type=MEDIA_TYPES[body.response_format], headers=dict(kept.headers))
+        narration = Narration(body.input, body.language, await _manner(body, engines))
         pieces = Ahead(narrate(tts, narration), _PIECES_AHEAD)
         first = await unless_disconnected(request, _first(pieces))
         sound = _Sound(first, pieces)
@@ -79,7 +84,10 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -
             headers = told(first.answer) | {"Cache-Control": "no-cache"}
             events = _events(encoded, lambda: _usage(body.input, sound))
             return await begin_stream(request, events, SSE_MEDIA_TYPE, headers)
-        return await begin_stream(request, encoded, MEDIA_TYPES[body.response_format], told(first.answer))
+        headers = told(first.answer)
+        if key:
+            encoded = answers.kept(key, headers, encoded)
+        return await begin_stream(request, encoded, MEDIA_TYPES[body.response_format], headers)
 
     @router.get("/models")
     async def models() -> dict[str, Any]:
@@ -87,8 +95,7 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -
         names = [engine.engine for engine in await tts.engines()]
         return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "talkie"} for name in names]}
 
-    async def _manner(body: AudioSpeechRequest) -> Manner:
-        engines = await tts.engines()
+    async def _manner(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> Manner:
         manner = Manner(
             voice=_voice(body.voice, engines),
             speed=body.speed,
@@ -103,6 +110,21 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying) -
         return await copying.manner(manner, body.ref_audio, body.ref_text, x_vector_only=body.x_vector_only_mode)
 
     return router
+
+
+def _is_kept(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> bool:
+    """Whether the answer may be kept: not in a copied voice, which its owner may delete at any time."""
+    if not body.use_cache or body.stream_format != "audio" or body.ref_audio:
+        return False
+    if voice := _voice(body.voice, engines):
+        return any(voice == known.name for engine in engines for known in engine.voices)
+    return not any(engine.cloning for engine in engines)
+
+
+def _told_apart(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> dict[str, object]:
+    """Return everything that changes the answer to `body`."""
+    speaking = [(engine.engine, engine.revision, engine.default_voice) for engine in engines]
+    return {"speech": body.model_dump(mode="json"), "engines": speaking}
 
 
 async def _first(pieces: Ahead[Piece]) -> Piece:
@@ -162,7 +184,7 @@ def _usage(text: str, sound: _Sound) -> dict[str, int]:
     return {"input_tokens": len(text), "output_tokens": sound.frames, "total_tokens": len(text) + sound.frames}
 
 
-def _voice(voice: str | VoiceId, engines: list[SpeechEngineInfo]) -> str:
+def _voice(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
     name = voice if isinstance(voice, str) else voice.id
     known = {known.name for engine in engines for known in engine.voices}
     if name in known or name not in _OPENAI_VOICES:
