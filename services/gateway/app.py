@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from services.chassis.app import create_service_app
 from services.chassis.metrics import metrics_router
+from services.chassis.prerendering import prerender
 from services.gateway.casting import Casting
 from services.gateway.clients import Animator, AvatarClient, TtsClient
 from services.gateway.copying import Copying
@@ -29,6 +31,7 @@ from services.gateway.newavata.turns import Turns
 from services.gateway.outputs import Outputs
 from services.gateway.outside import Outside
 from services.gateway.pipeline import FilmMaker, Pace
+from services.gateway.prerender import film_for_later
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
 from services.gateway.routes.newavata import newavata_router
@@ -62,6 +65,9 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         tasks = [asyncio.create_task(_sweep(results))]
         if settings.jobs_inside:
             tasks.append(asyncio.create_task(office.worker.run()))
+        if settings.prerender and settings.enable_video:
+            film = partial(film_for_later, casting, films)
+            tasks.append(asyncio.create_task(prerender(settings.prerender, film)))
         yield
         for task in tasks:
             task.cancel()

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import CachingSettings
+from services.gateway.requests import VideoRequest
 
 
 class GatewaySettings(CachingSettings):
@@ -53,6 +54,9 @@ class GatewaySettings(CachingSettings):
     )
     films_at_once: int = Field(2, ge=1, le=64, description="Films made side by side for NewAvata's clients.")
     films_waiting: int = Field(16, ge=0, description="Such films that may wait; more are answered with 503.")
+    prerender: list[VideoRequest] = Field(
+        [], description='Films made into the cache at start: [{"text": "Welcome!", "avatar": "grace"}]. JSON.'
+    )
     jobs_redis_url: str = Field("", description="Redis that keeps jobs; empty for REDIS_URL. Without any, memory does.")
     jobs_inside: bool = Field(True, description="Whether the gateway works on jobs itself; otherwise workers do.")
     jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs a worker works on side by side.")

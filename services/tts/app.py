@@ -6,18 +6,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from services.chassis.app import create_service_app
 from services.chassis.metrics import metrics_router
+from services.chassis.prerendering import prerender
 from services.contract.errors import ServiceError
 from services.tts.dispatch import Dispatcher
 from services.tts.engine import SpeechEngine
 from services.tts.keeping import Keeping
 from services.tts.metrics import TtsMetrics
-from services.tts.prerender import prerender
+from services.tts.prerender import speak_for_later
 from services.tts.routes.speech import speech_router
 from services.tts.routes.voices import cache_router, voices_router
 from services.tts.settings import TtsSettings
@@ -46,7 +48,7 @@ def create_app(settings: TtsSettings, engine: SpeechEngine | None = None) -> Fas
     async def prerender_when_warm(warming: asyncio.Task[None]) -> None:
         await warming
         if settings.prerender:
-            await prerender(dispatcher, settings.prerender)
+            await prerender(settings.prerender, partial(speak_for_later, dispatcher))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import numpy as np
 import openai
 import pytest
 
+from tests.processes import running_stack
 from tests.stack.films import decode
 
 SMALL = {"size": "128x128"}
@@ -229,3 +231,17 @@ def test_a_malformed_last_event_id_is_refused(client: httpx.Client, last: str) -
     job_id = create(client).json()["id"]
     answer = client.get(f"/v1/videos/{job_id}/events", headers={"Last-Event-ID": last})
     assert (answer.status_code, answer.json()["param"]) == (422, "Last-Event-ID")
+
+
+def test_common_films_are_made_at_the_start(tmp_path: Path) -> None:
+    film = {"text": "Welcome to all of you.", "avatar": "grace", **SMALL}
+    listed = json.dumps([film, {"text": "Nobody says this.", "avatar": "nobody"}])
+    environment = {"GATEWAY_PRERENDER": listed, "CACHE_DIR": str(tmp_path)}
+    with running_stack(environment=environment) as url, httpx.Client(base_url=url, timeout=60) as client:
+        for _ in range(200):
+            if client.get("/tts/cache/stats").json()["cache_size"]:
+                break
+            time.sleep(0.1)
+        hits = client.get("/tts/cache/stats").json()["hits"]
+        assert client.post("/video/generate", json=film).status_code == 200
+        assert client.get("/tts/cache/stats").json()["hits"] == hits + 1
