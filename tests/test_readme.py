@@ -25,7 +25,7 @@ from tests.qwen3 import TinyQwen
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 SAY, TEST, *CURLS = re.findall(r"```bash\n(.*?)\n```", README, re.DOTALL)
-VOICES, FACES = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
+JOBS, VOICES, FACES = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
 
 
 @contextmanager
@@ -70,6 +70,13 @@ class TestCurls:
         with av.open(str(made)) as film:
             assert film.streams[0].codec.name.startswith(("h264", "mp3"))
             assert sum(1 for _ in film.decode(0)) > 10
+
+
+def test_the_commands_about_jobs_follow_and_fetch_one(tmp_path: Path) -> None:
+    with on_port_8000({"VIDEO_OUTPUT_DIR": str(tmp_path / "results")}):
+        run(f"set -e; {JOBS}", tmp_path)
+    with av.open(str(tmp_path / "scenes.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) > 10
 
 
 def test_the_commands_about_voices_copy_one(tmp_path: Path, tiny_qwen: TinyQwen) -> None:
