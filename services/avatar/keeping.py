@@ -2,17 +2,19 @@
 
 A segment is kept without its place: its pictures follow from what is said, by whom and how that one moves.
 Asked for in another place of a film, it gets the timestamps and the sound of that place; no picture is
-painted or encoded again. What is made of an upload never reaches the disk.
+painted or encoded again. What is made of an upload, or says something in a copied voice, never reaches the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
+import av
 from anyio import to_thread
 from prometheus_client import CollectorRegistry
 
@@ -22,12 +24,14 @@ from services.avatar.mux import moved_segment
 from services.avatar.segment import Segment
 from services.avatar.settings import AvatarSettings
 from services.chassis.cache.failures import CacheFailures
-from services.chassis.cache.levels import Cache, MemoryCache, TieredCache
+from services.chassis.cache.levels import Cache, MemoryCache
 from services.chassis.cache.making import make_levels
 from services.chassis.cache.once import Once
 from services.chassis.cache.shared import RedisCache
 
 _SEGMENT, _CLAIM, _UPLOAD = "video:segment:", "video:claim:", "avatar:upload:"
+_log = logging.getLogger(__name__)
+
 _FORMAT = 1
 """Goes up whenever segments are muxed or kept in another form."""
 
@@ -50,13 +54,11 @@ class Keeping:
 
     def __init__(self, settings: AvatarSettings, registry: CollectorRegistry) -> None:
         failures = CacheFailures(registry)
-        near = MemoryCache(settings.cache_memory_mb * 1024**2, settings.cache_ttl_s, len)
+        near = MemoryCache(settings.cache_memory_mb * 1024**2, settings.cache_ttl_s, in_bytes=True)
         self._levels = make_levels(settings, "avatar", near, failures)
         self._lasting = self._levels.all
-        shared = self._levels.shared
-        self._fleeting: Cache = TieredCache([near] if shared is None else [near, shared])
         self._uploads = RedisCache(settings.redis_url, _UPLOAD_TTL_S, failures) if settings.redis_url else None
-        self._once: Once[bytes] = Once(shared, _CLAIM)
+        self._once: Once[bytes] = Once(self._levels.shared, _CLAIM)
         self.enabled = settings.cache_enable
 
     def key(self, engine: LipSyncEngine, avatar: Identity, segment: Segment) -> SegmentKey:
@@ -75,7 +77,8 @@ class Keeping:
         }
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         digest.update(segment.speech.pcm)
-        return SegmentKey(f"{avatar.digest}:{digest.hexdigest()}", avatar.lasting, segment.first_frame)
+        lasting = avatar.lasting and segment.lasting
+        return SegmentKey(f"{avatar.digest}:{digest.hexdigest()}", lasting, segment.first_frame)
 
     async def segment(self, key: SegmentKey, segment: Segment) -> bytes | None:
         """Return a kept segment in its place, or None."""
@@ -83,7 +86,13 @@ class Keeping:
         if kept is None:
             return None
         place, film = int.from_bytes(kept[:_PLACE_BYTES], "big"), kept[_PLACE_BYTES:]
-        return film if place == key.place else await to_thread.run_sync(moved_segment, film, segment)
+        if place == key.place:
+            return film
+        try:
+            return await to_thread.run_sync(moved_segment, film, segment)
+        except (av.FFmpegError, ValueError) as error:  # ValueError: of boxes
+            _log.warning("a kept segment is damaged and rendered anew: %s", error)
+            return None
 
     def join(self, key: SegmentKey) -> AsyncGenerator[bytes, None] | None:
         """Return the segment if it is being rendered right now."""
@@ -121,7 +130,7 @@ class Keeping:
         await self._cache(key).put(_SEGMENT + key.digest, kept)
 
     def _cache(self, key: SegmentKey) -> Cache:
-        return self._lasting if key.lasting else self._fleeting
+        return self._lasting if key.lasting else self._levels.fleeting
 
 
 def _flight(key: SegmentKey) -> str:

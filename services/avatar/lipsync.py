@@ -91,7 +91,10 @@ class LipSync:
 
     def _render(self, actor: Actor, segment: Segment) -> Generator[bytes, None, None]:
         # In the lane's thread, so that finding and preparing an avatar count as the work they are.
-        track = self.prepare(before(actor.find().source, segment.background), segment.size)
+        source = actor.find().source
+        if source.digest != actor.identity.digest:  # what is rendered would be kept as the old one's
+            raise Unavailable("The avatar was changed in this moment; try again.", retry_after_s=1)
+        track = self.prepare(before(source, segment.background), segment.size)
         frames = self.engine.render(
             track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip, segment.motion
         )

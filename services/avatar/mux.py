@@ -57,6 +57,9 @@ _MUXER_OPTIONS = {
 
 # Zero latency costs a sixth more bytes than look-ahead and gives every frame back at once.
 _VIDEO_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "20", "threads": "1", "bf": "0"}
+_LENGTH_BYTES, _NAL_TYPE, _NAL_IDR = 4, 0x1F, 5
+"""How H.264 lies in MP4: units after their length, each with its type in the first byte."""
+
 _AUDIO_OPTIONS = {"b": "128k"}
 
 
@@ -141,7 +144,8 @@ class _SegmentWriter:
         """Add the next frame, encoded already, and the sound heard until it ends."""
         packet.time_base = 1 / self._segment.fps
         packet.pts = packet.dts = self._next_frame
-        packet.duration = 1
+        packet.duration = 0  # as the encoder leaves it: the muxer cuts fragments by what it knows of their length
+        packet.is_keyframe = _is_idr(bytes(packet))
         packet.stream = self._video
         self._go_on()
         self._container.mux(packet)
@@ -191,6 +195,16 @@ class _SegmentWriter:
         stream.codec_context.layout = "mono"
         stream.codec_context.time_base = Fraction(1, FILM_SAMPLE_RATE_HZ)
         return stream
+
+
+def _is_idr(picture: bytes) -> bool:
+    """Whether decoding can begin with this picture. Demuxers take other I frames for such ones, too."""
+    at = 0
+    while at + _LENGTH_BYTES < len(picture):
+        if picture[at + _LENGTH_BYTES] & _NAL_TYPE == _NAL_IDR:
+            return True
+        at += _LENGTH_BYTES + int.from_bytes(picture[at : at + _LENGTH_BYTES], "big")
+    return False
 
 
 def _grid_frames(segment: Segment) -> Iterator[tuple[int, av.AudioFrame]]:

@@ -56,6 +56,7 @@ class AddParams(BaseModel):
 
 def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarLibrary, keeping: Keeping) -> APIRouter:
     """Return the routes that need the engine."""
+    pictures = CapacityLimiter(PICTURES_AT_ONCE)
     router = APIRouter(prefix="/v1", tags=["lipsync"])
 
     @router.post(
@@ -70,7 +71,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
         body = await request.body()
         content_type = request.headers.get("content-type", "")
         segment = await to_thread.run_sync(_segment, settings, params, content_type, body)
-        actor = await _actor(library, keeping, params.avatar)
+        actor = await _actor(library, keeping, pictures, params.avatar)
         film, cached = await lip_sync.film(actor, segment, use_cache=params.use_cache)
         headers = {ENGINE_HEADER: lip_sync.engine.name, CACHE_HEADER: "hit" if cached else "miss"}
         return await begin_stream(request, film, LIPSYNC_MEDIA_TYPE, headers)
@@ -151,14 +152,14 @@ def _segment(settings: AvatarSettings, params: LipSyncParams, content_type: str,
     return segment_of(speech, params)
 
 
-async def _actor(library: AvatarLibrary, keeping: Keeping, name: str) -> Actor:
+async def _actor(library: AvatarLibrary, keeping: Keeping, pictures: CapacityLimiter, name: str) -> Actor:
     """Return who is to be animated; a picture that was uploaded to another replica is made an avatar here too."""
     try:
         identity = await to_thread.run_sync(library.identify, name)
     except NotFound:
         if not name.startswith(UPLOAD_PREFIX) or (picture := await keeping.upload(name)) is None:
             raise
-        await to_thread.run_sync(library.remember, picture)
+        await to_thread.run_sync(library.remember, picture, limiter=pictures)
         identity = await to_thread.run_sync(library.identify, name)
     return Actor(identity, partial(library.find, name))
 

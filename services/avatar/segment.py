@@ -31,6 +31,7 @@ class Segment:
     motion: MotionPath
     frame_skip: int = 1
     background: str = ""
+    lasting: bool = True
 
     @property
     def timeline(self) -> Timeline:
@@ -78,6 +79,7 @@ def segment_of(speech: AudioChunk, params: LipSyncParams) -> Segment:
         motion=MotionPath(start, end, frames),
         frame_skip=params.frame_skip,
         background=params.background,
+        lasting=params.lasting,
     )
 
 

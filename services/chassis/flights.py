@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Flight(Generic[T]):
     """Something that is being made for several, piece by piece.
 
-    It is made as fast as its source goes, however slow its listeners are: they may come and go.
+    It is made as fast as its source goes and held until all have it: listeners may be slow, come and go.
     When the last one has left, the source is closed.
     """
 
@@ -21,12 +21,16 @@ class Flight(Generic[T]):
         self._pieces: list[T] = []
         self._news = asyncio.Event()
         self._listeners = 0
-        self._flying = asyncio.create_task(self._fly(landed))
+        self._landed = landed
+        self._flying = asyncio.create_task(self._fly())
         self._flying.add_done_callback(lambda _: self._tell())
 
-    async def listen(self) -> AsyncGenerator[T, None]:
-        """Yield all pieces from the first one on; raises what the source raises."""
+    def listen(self) -> AsyncGenerator[T, None]:
+        """Return all pieces from the first one on; raises what the source raises."""
         self._listeners += 1
+        return self._listen()
+
+    async def _listen(self) -> AsyncGenerator[T, None]:
         heard = 0
         try:
             while True:
@@ -41,16 +45,17 @@ class Flight(Generic[T]):
         finally:
             self._listeners -= 1
             if not self._listeners:
+                self._landed()  # nobody joins what is being called off
                 self._flying.cancel()
                 await asyncio.gather(self._flying, return_exceptions=True)
 
-    async def _fly(self, landed: Callable[[], None]) -> None:
+    async def _fly(self) -> None:
         try:
             async for piece in self._source:
                 self._pieces.append(piece)
                 self._tell()
         finally:
-            landed()
+            self._landed()
             await self._source.aclose()
 
     def _tell(self) -> None:

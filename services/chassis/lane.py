@@ -2,7 +2,7 @@
 
 An engine is a plain generator. The lane moves each of its steps to a thread, so that the event
 loop stays free; when the reader leaves, the generator is closed at its next yield and the slot is
-free again. A reader slower than the engine holds the engine back: nothing is ever piled up.
+free again. A reader slower than the engine holds the engine back.
 """
 
 from __future__ import annotations

@@ -27,6 +27,11 @@ class CachingSettings(ServiceSettings):
     """What a service keeps of its results, and where."""
 
     redis_url: str = Field("", validation_alias="REDIS_URL", description="Cache that all replicas share.")
+    store_redis_url: str = Field(
+        "",
+        validation_alias="STORE_REDIS_URL",
+        description="Redis that drops nothing and remembers: of jobs and stored voices; empty for REDIS_URL's.",
+    )
     cache_enable: bool = Field(True, description="Keep results and answer equal requests from them.")
     cache_dir: Path = Field(
         Path("cache"), validation_alias="CACHE_DIR", description="Folder of the cache on disk; it can be deleted."
@@ -34,3 +39,8 @@ class CachingSettings(ServiceSettings):
     cache_disk_mb: int = Field(512, ge=0, description="Room of the cache on disk; 0 keeps nothing there.")
     cache_ttl_s: int = Field(7 * _DAY_S, ge=1, description="How long a result is kept in memory and on disk.")
     cache_redis_ttl_s: int = Field(3600, ge=1, description="How long a result is kept in Redis.")
+
+    @property
+    def store_url(self) -> str:
+        """The Redis that remembers; empty where there is none."""
+        return self.store_redis_url or self.redis_url

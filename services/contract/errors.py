@@ -164,6 +164,7 @@ class Problem(BaseModel):
 def problem_of(error: ServiceError, *, instance: str | None = None, request_id: str | None = None) -> Problem:
     """Return the document that tells `error` to a client."""
     kind = "invalid_request_error" if error.status < 500 else "server_error"
+    kind = "rate_limit_error" if error.status == TooManyRequests.status else kind
     return Problem(
         title=error.title,
         status=error.status,

@@ -17,11 +17,21 @@ TAKES_HEADER = "X-Talkie-Takes"
 CACHE_HEADER = "X-Talkie-Cache"
 """`hit` when the speech had been made before, `miss` when it was made for this request."""
 
+COPIED_HEADER = "X-Talkie-Copied"
+"""There when the voice was copied from a reference: what was made with it is nobody's to keep on disk."""
+
 _PLAIN = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 def speech_headers(
-    *, engine: str, language: str, voice: str, takes: int, cached: bool, notices: Iterable[str]
+    *,
+    engine: str,
+    language: str,
+    voice: str,
+    takes: int,
+    cached: bool,
+    copied: bool,
+    notices: Iterable[str],
 ) -> dict[str, str]:
     """Return them all; other letters than ASCII are percent-encoded."""
     headers = {
@@ -31,7 +41,7 @@ def speech_headers(
         TAKES_HEADER: str(takes),
         CACHE_HEADER: "hit" if cached else "miss",
     }
-    return headers | notice_headers(*notices)
+    return headers | ({COPIED_HEADER: "true"} if copied else {}) | notice_headers(*notices)
 
 
 def notice_headers(*notices: str) -> dict[str, str]:

@@ -95,6 +95,7 @@ class LipSyncParams(FrameParams):
     )
     background: Background = ""
     use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
+    lasting: bool = Field(True, description="Whether the answer may be kept on disk.")
 
 
 class AvatarInfo(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -46,9 +46,9 @@ class Answers:
         return Answer(json.loads(kept[:end]) | {CACHE_HEADER: "hit"}, kept[end + 1 :])
 
     async def kept(
-        self, key: str, headers: Mapping[str, str], pieces: AsyncGenerator[bytes, None]
+        self, key: str, headers: Mapping[str, str], pieces: AsyncGenerator[bytes, None], good: Callable[[], bool]
     ) -> AsyncGenerator[bytes, None]:
-        """Yield `pieces`, and keep them all once the last one was taken."""
+        """Yield `pieces`, and keep them all once the last one was taken, if they are `good`."""
         body: list[bytes] = []
         size_bytes = 0
         async with aclosing(pieces):
@@ -57,7 +57,7 @@ class Answers:
                 if size_bytes <= _LARGEST_BYTES:
                     body.append(piece)
                 yield piece
-        if self._cache is not None and size_bytes <= _LARGEST_BYTES:
+        if self._cache is not None and size_bytes <= _LARGEST_BYTES and good():
             await self._cache.put(key, b"".join([json.dumps(dict(headers)).encode(), b"\n", *body]))
 
     async def clear(self) -> int:

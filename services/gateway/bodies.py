@@ -11,7 +11,10 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from services.contract.errors import InvalidRequest
+from services.contract.errors import InvalidRequest, TooLarge
+
+_LARGEST_JSON_BYTES = 2 * 1024**2
+"""Of text alone; it is read on the event loop."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ async def _files(form: FormData, names: Sequence[str]) -> dict[str, bytes]:
 
 
 async def _json_object(request: Request) -> dict[str, Any]:
+    if len(await request.body()) > _LARGEST_JSON_BYTES:
+        raise TooLarge(f"The JSON is larger than {_LARGEST_JSON_BYTES // 1024**2} MiB; send files in a form.")
     try:
         body = await request.json()
     except (ValueError, RecursionError) as error:  # the latter for brackets nested without end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +30,7 @@ from services.contract.errors import (
 from services.contract.events import SPEECH_STREAM, SpeechDecoder, encode_speech
 from services.contract.headers import (
     CACHE_HEADER,
+    COPIED_HEADER,
     ENGINE_HEADER,
     LANGUAGE_HEADER,
     NOTICE_HEADER,
@@ -47,12 +49,16 @@ from services.contract.speech import (
 from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams, Preparation
 from services.gateway.replicas import Replica, Replicas
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_TIMEOUT_S = 2.0
 _SILENCE_TIMEOUT_S = 120.0
 _PREPARING_TIMEOUT = httpx.Timeout(1800.0, connect=_CONNECT_TIMEOUT_S)
 """A face may have to be followed through a long clip before there is an answer."""
 PATIENCE_S = 60.0
 """How long work that has begun waits for a lane: refused is who comes, not who was let in."""
+_READINESS_TIMEOUT_S = 3.0
+_REASON = TypeAdapter(dict[str, str])
 _ENGINES_TTL_S = 5.0
 _AVATARS = TypeAdapter(list[AvatarInfo])
 _ENGINES = TypeAdapter(list[SpeechEngineInfo])
@@ -69,6 +75,8 @@ class SpeechAnswer:
     notices: str
     takes: int
     cached: bool
+    copied: bool
+    """Whether the voice is somebody's own, who may have what was made with it deleted."""
     chunks: AsyncIterator[AudioChunk]
 
 
@@ -98,21 +106,36 @@ class _ServiceClient:
 
     async def check_ready(self) -> None:
         """Return when one of the service is ready; raise `Unavailable` otherwise."""
+        asking = [asyncio.create_task(self._readiness(replica)) for replica in await self.replicas.all()]
         refusal: ServiceError = Unavailable(f"There is no {self._name} service.")
-        for replica in await self.replicas.all():
-            try:
-                answer = await self._http.get(f"{replica.url}/health/ready")
-            except httpx.TransportError as error:
-                refusal = self._away(error)
-                continue
-            if answer.status_code == 200:
-                return
-            reason = answer.json().get("reason", "no reason given")
-            refusal = Unavailable(f"The {self._name} service is not ready: {reason}")
+        try:
+            for answer in asyncio.as_completed(asking):
+                if (refused := await answer) is None:
+                    return
+                refusal = refused
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
         raise refusal
+
+    async def _readiness(self, replica: Replica) -> ServiceError | None:
+        """Return None when the replica is ready, else why it is not."""
+        try:
+            answer = await self._http.get(f"{replica.url}/health/ready", timeout=_READINESS_TIMEOUT_S)
+        except httpx.TransportError as error:
+            return self._away(error)
+        if answer.status_code == 200:
+            return None
+        try:
+            reason = _REASON.validate_json(answer.content)["reason"]
+        except (ValidationError, KeyError):
+            reason = f"it answered {answer.status_code}"
+        return Unavailable(f"The {self._name} service is not ready: {reason}")
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await self.replicas.aclose()
         await self._http.aclose()
 
     @asynccontextmanager
@@ -144,7 +167,8 @@ class _ServiceClient:
                 except ServiceError as error:
                     if error.code not in (AtCapacity.code, Unavailable.code):
                         raise
-                    refusal = error
+                    # One that is full will have room; one that is away may not come back.
+                    refusal = error if refusal is None or error.code == AtCapacity.code else refusal
             yield replica, answer
 
     @asynccontextmanager
@@ -244,6 +268,7 @@ class TtsClient(_ServiceClient):
                 notices=unquote(told.get(NOTICE_HEADER, "")),
                 takes=int(told.get(TAKES_HEADER, 1)),
                 cached=told.get(CACHE_HEADER) == "hit",
+                copied=COPIED_HEADER in told,
                 chunks=_chunks(answer),
             )
 
@@ -266,7 +291,12 @@ class TtsClient(_ServiceClient):
     async def remove_voice(self, name: str) -> StoredVoice:
         """Remove a stored voice and what was made with it."""
         request = self._http.build_request("DELETE", f"/v1/voices/{quote(name, safe='')}")
-        return StoredVoice.model_validate_json((await self._read(request)).content)
+        voice = StoredVoice.model_validate_json((await self._read(request)).content)
+        try:
+            await self._everywhere("DELETE", f"/v1/references/{voice.reference}")
+        except ServiceError as error:
+            _log.warning("a replica may still hold what was made with the voice %s: %s", voice.id, error.detail)
+        return voice
 
     async def add_consent(self, name: str, language: str, recording: bytes) -> VoiceConsent:
         """Keep a recorded consent."""

@@ -15,7 +15,7 @@ class Keeping:
     """The cache of one gateway or worker."""
 
     def __init__(self, settings: GatewaySettings, registry: CollectorRegistry) -> None:
-        near = MemoryCache(settings.cache_memory_mb * 1024**2, settings.cache_ttl_s, len)
+        near = MemoryCache(settings.cache_memory_mb * 1024**2, settings.cache_ttl_s, in_bytes=True)
         levels = make_levels(settings, "gateway", near, CacheFailures(registry))
         self._all = levels.all
         self.cache: Cache | None = levels.all if settings.cache_enable else None

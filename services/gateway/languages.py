@@ -44,9 +44,10 @@ class Languages:
         One whose language hangs on those before it waits for them: however many sentences of a text are
         spoken side by side, they are spoken in the same languages.
         """
-        if self.of(sentence) == AUTO or not _writing(sentence):
-            for earlier in range(number):
-                await self._settling[earlier].wait()
+        for earlier in range(number):
+            if _writing(sentence) and self.of(sentence) != AUTO:
+                return
+            await self._settling[earlier].wait()
 
     def of(self, sentence: str, number: int | None = None) -> str:
         """Return the language to ask for; Auto while it has to be found out."""

@@ -48,6 +48,8 @@ class Piece:
     """Who speaks it."""
     notices: tuple[str, ...] = ()
     """What became known of how it was made."""
+    cut: bool = False
+    """Whether it ran on and was cut off."""
 
 
 async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece, None]:
@@ -73,7 +75,7 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
                 yield Piece(silence(line.lead_s), number, answer)
             async for chunk in answer.chunks:
                 if chunk.pcm:
-                    yield Piece(chunk.pcm, number, answer, chunk.notices)
+                    yield Piece(chunk.pcm, number, answer, chunk.notices, chunk.cut)
             if number < len(lines) - 1 and line.pause_s:
                 yield Piece(silence(line.pause_s), number, answer)
 

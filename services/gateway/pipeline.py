@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 _EVENTS_AHEAD = 256
 """More than one sentence makes: a segment rendered before its turn never waits for it."""
 
+_LAST_OF_UNIT = frozenset({"moov", "mdat"})
+"""A film is taken up after a whole unit: its init segment, or a fragment with its samples."""
+
 _TRIES = 3
 """A segment whose replica breaks off is asked of another one."""
 
@@ -121,9 +124,9 @@ class FilmMaker:
             try:
                 # A replica renders the same bytes as the one that broke off, so it can be taken up in the middle.
                 seen = 0
-                async with aclosing(self._boxes(script, segment, patience_s)) as pieces:
-                    async for boxes in pieces:
-                        new, seen = boxes[max(0, given - seen) :], seen + len(boxes)
+                async with aclosing(self._units(script, segment, patience_s)) as pieces:
+                    async for units in pieces:
+                        new, seen = units[max(0, given - seen) :], seen + len(units)
                         given = max(given, seen)
                         if new:
                             yield Fragment(spoken.index, b"".join(new))
@@ -135,12 +138,19 @@ class FilmMaker:
                 patience_s = PATIENCE_S
         yield SegmentDone(spoken.index, spoken.total, spoken.frames)
 
-    async def _boxes(self, script: Script, segment: Segment, patience_s: float) -> AsyncGenerator[list[bytes], None]:
-        """Yield the boxes of a segment as they come; without those that only the first one needs."""
-        reader = BoxReader()
+    async def _units(self, script: Script, segment: Segment, patience_s: float) -> AsyncGenerator[list[bytes], None]:
+        """Yield the init segment and the fragments of a segment as they come; only the first one needs the init."""
+        reader, head = BoxReader(), b""
         async with self._avatar.lipsync(_params(script, segment), segment.speech, patience_s) as pieces:
             async for piece in pieces:
-                yield [box.data for box in reader.feed(piece) if segment.spoken.index == 0 or not box.is_init]
+                whole: list[bytes] = []
+                for box in reader.feed(piece):
+                    if box.is_init and segment.spoken.index > 0:
+                        continue
+                    head += box.data
+                    if box.kind in _LAST_OF_UNIT:
+                        whole, head = [*whole, head], b""
+                yield whole
         if not reader.at_boundary:
             raise EngineFailed("The avatar service broke off in the middle of a fragment; try again.")
 
@@ -165,4 +175,5 @@ def _params(script: Script, segment: Segment) -> LipSyncParams:
         frame_skip=script.frame_skip,
         background=segment.scene.background,
         use_cache=script.use_cache,
+        lasting=not segment.spoken.answer.copied,
     )

@@ -22,10 +22,8 @@ _LOOKED_UP_EVERY_S = 3.0
 class Replica:
     """One of them."""
 
-    def __init__(self, url: str, host: str) -> None:
-        """`host` is what the replica is called, whatever address `url` names."""
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.host = host
         self.in_flight = 0
         self.breaker = Breaker()
 
@@ -60,8 +58,9 @@ class Replicas:
         self._service = service
         self._urls = [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
         self._known: dict[str, Replica] = {}
+        self._addresses: dict[str, list[str]] = {}
         self._looked_up_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._turns = itertools.count()
 
     @property
@@ -71,11 +70,17 @@ class Replicas:
 
     async def all(self) -> Sequence[Replica]:
         """Return those there are."""
-        async with self._looking:
-            if time.monotonic() - self._looked_up_at > _LOOKED_UP_EVERY_S:
-                await self._look_up()
-                self._looked_up_at = time.monotonic()
+        if time.monotonic() - self._looked_up_at > _LOOKED_UP_EVERY_S and self._looking is None:
+            self._looking = asyncio.create_task(self._look_up())
+        if not self._known and self._looking is not None:  # later ones go on with those that are known
+            await asyncio.shield(self._looking)
         return list(self._known.values())
+
+    async def aclose(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
     async def pick(self, tried: Collection[Replica] = ()) -> Replica:
         """Return the one with the least to do that is not in `tried`; raises `Unavailable` when none is left.
@@ -92,16 +97,21 @@ class Replicas:
         raise Unavailable(f"No replica of the {self._service} service at {self.base_url} answers.", retry_after_s=2)
 
     async def _look_up(self) -> None:
-        found: dict[str, Replica] = {}
-        for url in self._urls:
-            for address in await _addresses(url):
-                found[address] = self._known.get(address) or Replica(address, urlsplit(url).netloc)
-        if found:
-            self._known = found
+        try:
+            for url in self._urls:
+                # Asking an unknown name tells why; one that was known is not forgotten with its name server.
+                self._addresses[url] = await _addresses(url) or self._addresses.get(url, [url])
+            addresses = [address for url in self._urls for address in self._addresses[url]]
+            self._known = {address: self._known.get(address) or Replica(address) for address in addresses}
+        finally:
+            self._looked_up_at, self._looking = time.monotonic(), None
 
 
 async def _addresses(url: str) -> list[str]:
-    """Return `url` for each address of its host; a certificate is for the name, so https keeps it."""
+    """Return `url` for each address of its host, none where it has none.
+
+    A certificate is for the name, so https keeps it.
+    """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         return [url]
@@ -110,7 +120,7 @@ async def _addresses(url: str) -> list[str]:
             parts.hostname, parts.port or 80, type=socket.SOCK_STREAM
         )
     except OSError:
-        return [url]  # asking it will tell why
+        return []
     found = dict.fromkeys((entry[0], str(entry[4][0])) for entry in entries)
     # A name's other family is the same machine once more.
     family = socket.AF_INET if any(kind == socket.AF_INET for kind, _ in found) else socket.AF_INET6

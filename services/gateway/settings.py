@@ -44,7 +44,7 @@ class GatewaySettings(CachingSettings):
     video_output_dir: Path = Field(
         Path("results"),
         validation_alias=AliasChoices("GATEWAY_VIDEO_OUTPUT_DIR", "VIDEO_OUTPUT_DIR"),
-        description="Where films made for NewAvata's clients are kept.",
+        description="Where finished films are kept; gateways and workers share it.",
     )
     results_kept_s: float = Field(600.0, gt=0, description="How long those stay that are not to persist.")
     public_url: str = Field(
@@ -57,7 +57,6 @@ class GatewaySettings(CachingSettings):
     prerender: list[VideoRequest] = Field(
         [], description='Films made into the cache at start: [{"text": "Welcome!", "avatar": "grace"}]. JSON.'
     )
-    jobs_redis_url: str = Field("", description="Redis that keeps jobs; empty for REDIS_URL. Without any, memory does.")
     jobs_inside: bool = Field(True, description="Whether the gateway works on jobs itself; otherwise workers do.")
     jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs a worker works on side by side.")
     jobs_waiting: int = Field(1_000, ge=1, description="Jobs that may wait; more are answered with 503.")
@@ -83,8 +82,3 @@ class GatewaySettings(CachingSettings):
     )
     cache_memory_mb: int = Field(64, ge=1, description="Room for whole answers in memory.")
     reference_urls: bool = Field(False, description="Let clients name reference audio by https URL.")
-
-    @property
-    def jobs_url(self) -> str:
-        """The Redis that keeps jobs; empty where memory does."""
-        return self.jobs_redis_url or self.redis_url

@@ -14,5 +14,6 @@ def told(answer: SpeechAnswer, *notices: str) -> dict[str, str]:
         voice=answer.voice,
         takes=answer.takes,
         cached=answer.cached,
+        copied=answer.copied,
         notices=(answer.notices, *notices),
     )

@@ -17,7 +17,7 @@ from services.chassis.logs import configure_logging
 from services.chassis.server import until_signal
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.jobs.office import open_office
-from services.gateway.jobs.redis import RedisStore
+from services.gateway.jobs.redis_store import RedisStore
 from services.gateway.keeping import Keeping
 from services.gateway.pipeline import FilmMaker, Pace
 from services.gateway.settings import GatewaySettings
@@ -47,7 +47,7 @@ async def work(settings: GatewaySettings) -> None:
 
 async def is_alive(settings: GatewaySettings) -> bool:
     """Return whether a worker of this machine lives."""
-    store = RedisStore(settings.jobs_url)
+    store = RedisStore(settings.store_url)
     try:
         alive = (await store.throughput()).workers
     finally:
@@ -59,7 +59,7 @@ def main(*arguments: str) -> None:
     """Work with the settings of the environment; without Redis there is nothing to work on."""
     settings = GatewaySettings()
     configure_logging(settings.log_level)
-    if not settings.jobs_url:
+    if not settings.store_url:
         sys.exit("A worker takes jobs from Redis: set REDIS_URL. Without Redis, the gateway works on jobs itself.")
     if arguments == ("--check",):
         sys.exit(0 if asyncio.run(is_alive(settings)) else 1)

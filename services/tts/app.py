@@ -34,7 +34,7 @@ _START_PATIENCE_S = 2.0
 def create_app(settings: TtsSettings, engine: SpeechEngine | None = None) -> FastAPI:
     """Return the service. It makes the engines that `settings` name, unless one is given; it closes them all."""
     registry = CollectorRegistry()
-    shelf = RedisShelf(settings.redis_url) if settings.voices_in_redis else DiskShelf(settings.voices_dir)
+    shelf = RedisShelf(settings.store_url) if settings.voices_in_redis else DiskShelf(settings.voices_dir)
     voices = Voices(shelf, require_consent=settings.require_consent)
     keeping = Keeping(settings, registry)
     dispatcher = Dispatcher(settings, voices, keeping, TtsMetrics(registry), engine)

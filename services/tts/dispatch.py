@@ -39,6 +39,8 @@ class Speech:
     takes: int
     cached: bool
     sample_rate_hz: int
+    copied: bool
+    """Whether the voice is one that was copied."""
     chunks: AsyncGenerator[AudioChunk, None]
     """All of the sound; to be closed by whoever takes it."""
 
@@ -214,6 +216,7 @@ class Dispatcher:
             notices=(*notices, *first.notices),
             takes=first.takes,
             cached=cached,
+            copied=utterance.reference is not None,
             sample_rate_hz=wish.request.sample_rate_hz or first.sample_rate_hz,
             chunks=at_rate(chunks, wish.request.sample_rate_hz),
         )
@@ -239,7 +242,7 @@ class Dispatcher:
                 return joined, True
         made = _with_words(self._heard(speaker.speak(utterance), speaker.name), utterance.text)
         if use_cache and self._keeping.enabled:
-            made = self._keeping.speak_once(key, made)
+            made = self._keeping.speak_once(key, made, lasting=utterance.reference is None)
         return made, False
 
 

@@ -83,15 +83,20 @@ class Keeping:
         """Return the utterance if it is being spoken right now, from its first chunk on."""
         return self._once.join(key)
 
-    def speak_once(self, key: str, made: AsyncGenerator[AudioChunk, None]) -> AsyncGenerator[AudioChunk, None]:
-        """Yield `made` and keep it once it is whole; others may join, and other replicas wait for it."""
-        return self._once.make(key, made, partial(self._found, key), partial(self._keep_speech, key))
+    def speak_once(
+        self, key: str, made: AsyncGenerator[AudioChunk, None], *, lasting: bool
+    ) -> AsyncGenerator[AudioChunk, None]:
+        """Yield `made` and keep it once it is whole, on disk only where it is `lasting`.
 
-    async def _keep_speech(self, key: str, chunks: Sequence[AudioChunk]) -> None:
+        Others may join, and other replicas wait for it.
+        """
+        return self._once.make(key, made, partial(self._found, key), partial(self._keep_speech, key, lasting))
+
+    async def _keep_speech(self, key: str, lasting: bool, chunks: Sequence[AudioChunk]) -> None:
         """Keep a whole utterance, if it is one that should be heard again."""
         speech = join_chunks(chunks)
         if not speech.cut:
-            await self._speech.put(key, encode_speech(speech))
+            await (self._speech if lasting else self._levels.fleeting).put(key, encode_speech(speech))
 
     async def reference(self, digest: str) -> bytes | None:
         """Return the sound of an uploaded reference, or None."""

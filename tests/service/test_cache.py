@@ -94,10 +94,10 @@ def test_memory_is_bounded_and_forgets() -> None:
 
 def test_what_weighs_too_much_for_memory_is_not_kept() -> None:
     async def visit() -> None:
-        cache = MemoryCache(10, 60, len)
-        await cache.put("a", bytes(8))
-        await cache.put("b", bytes(11))
-        assert (await cache.get("a"), await cache.get("b")) == (bytes(8), None)
+        cache = MemoryCache(1_000, 60, in_bytes=True)
+        await cache.put("a", bytes(400))
+        await cache.put("b", bytes(600))
+        assert (await cache.get("a"), await cache.get("b")) == (bytes(400), None)
 
     asyncio.run(visit())
 

@@ -14,7 +14,8 @@ from services.contract.jobs import VideoJob
 from services.gateway.jobs.memory import MemoryQueue, MemoryStore
 from services.gateway.jobs.queue import JobQueue, Lease
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord
-from services.gateway.jobs.redis import RedisQueue, RedisStore
+from services.gateway.jobs.redis_queue import RedisQueue
+from services.gateway.jobs.redis_store import RedisStore
 from services.gateway.jobs.store import JobStore
 from services.gateway.script import Scene, Script
 from tests.redis import RedisProcess, running_redis
@@ -36,7 +37,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "redis":
         url = request.getfixturevalue("server").url
         return lambda: RedisStore(url)
-    only = MemoryStore()
+    only = MemoryStore(MemoryQueue())
     return lambda: only
 
 
@@ -69,7 +70,7 @@ def progress(percent: int) -> Callable[[JobRecord], JobRecord | None]:
 def test_what_is_kept_comes_back_as_it_was(stores: Stores) -> None:
     async def visit() -> None:
         store, other = stores(), stores()
-        await store.add(record("a"))
+        await store.add(record("a"), "task")
         assert await other.get("a") == record("a")
         assert await other.get("b") is None
         changed = await other.change("a", progress(7), "video.progress")
@@ -85,7 +86,7 @@ def test_what_is_kept_comes_back_as_it_was(stores: Stores) -> None:
 
 def test_changes_at_once_are_all_made(stores: Stores) -> None:
     async def visit() -> None:
-        await stores().add(record("a"))
+        await stores().add(record("a"), "task")
 
         def one_more(one: JobRecord) -> JobRecord:
             return one.updated(tries=one.job.tries + 1)
@@ -99,7 +100,7 @@ def test_changes_at_once_are_all_made(stores: Stores) -> None:
 
 def test_only_the_first_of_two_ends_a_job(stores: Stores) -> None:
     async def visit() -> None:
-        await stores().add(record("a"))
+        await stores().add(record("a"), "task")
 
         def ended(one: JobRecord) -> JobRecord | None:
             return None if one.over else one.updated(status="completed")
@@ -118,7 +119,7 @@ async def told(store: JobStore, job_id: str, after: str = "") -> list[JobEvent]:
 def test_events_are_told_as_they_come_and_again_from_any_of_them(stores: Stores) -> None:
     async def visit() -> None:
         store = stores()
-        await store.add(record("a"))
+        await store.add(record("a"), "task")
         following = asyncio.create_task(told(stores(), "a"))
         for percent in (10, 20, 30):
             await store.change("a", progress(percent), "video.progress")
@@ -137,7 +138,7 @@ def test_events_are_told_as_they_come_and_again_from_any_of_them(stores: Stores)
 
 def test_who_follows_a_job_that_goes_is_let_go(stores: Stores) -> None:
     async def visit() -> None:
-        await stores().add(record("a"))
+        await stores().add(record("a"), "task")
         following = asyncio.create_task(told(stores(), "a"))
         await asyncio.sleep(0.1)
         await stores().remove("a")
@@ -147,12 +148,12 @@ def test_who_follows_a_job_that_goes_is_let_go(stores: Stores) -> None:
 
 
 def test_nothing_happening_is_told_too(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("memory", "redis"):
+    for kind in ("memory", "redis_store"):
         monkeypatch.setattr(f"services.gateway.jobs.{kind}.HEARTBEAT_S", 0.1)
-    monkeypatch.setattr("services.gateway.jobs.redis._BLOCK_MS", 50)
+    monkeypatch.setattr("services.gateway.jobs.redis_store._BLOCK_MS", 50)
 
     async def visit() -> None:
-        await stores().add(record("a"))
+        await stores().add(record("a"), "task")
         events: AsyncGenerator[JobEvent | None, None] = stores().events("a", "")
         async with aclosing(events):
             assert await anext(events) is not None
@@ -165,9 +166,9 @@ def test_jobs_are_listed_by_owner_and_page(stores: Stores) -> None:
     async def visit() -> None:
         store = stores()
         for name in "abcde":
-            await store.add(record(name))
+            await store.add(record(name), "task")
             await asyncio.sleep(0.002)
-        await store.add(record("x", owner="bob"))
+        await store.add(record("x", owner="bob"), "task")
         page = await store.listed("ann", "", 2, newest_first=True)
         assert ([one.id for one in page.records], page.has_more) == (["e", "d"], True)
         page = await store.listed("ann", "d", 3, newest_first=True)
@@ -183,7 +184,7 @@ def test_what_is_not_over_is_counted(stores: Stores) -> None:
     async def visit() -> None:
         store = stores()
         for name in "abc":
-            await store.add(record(name))
+            await store.add(record(name), "task")
         await store.change("a", lambda one: one.updated(status="completed"))
         await store.remove("b")
         assert (await store.count_waiting("ann"), await store.count_waiting("bob")) == (1, 0)
@@ -195,7 +196,7 @@ def test_films_expire(stores: Stores) -> None:
     async def visit() -> None:
         store = stores()
         for name, at in (("a", 100), ("b", 200), ("c", None)):
-            await store.add(record(name))
+            await store.add(record(name), "task")
             await store.change(name, lambda one, at=at: one.updated(status="completed", expires_at=at))  # type: ignore[misc]
         assert list(await store.expired(99)) == []
         assert list(await store.expired(150)) == ["a"]
@@ -305,7 +306,7 @@ def test_what_is_given_back_is_taken_again_when_its_time_has_come(queues: Queues
         assert await queue.waiting() == 1
         await asyncio.sleep(0.35)
         again = await queue.take()
-        assert again is not None and (again.task, again.priority) == ("a", "batch")
+        assert again is not None and (again.task, again.line) == ("a", "batch")
         await queue.give_back(again)
         last = await queue.take()
         assert last is not None
@@ -315,10 +316,88 @@ def test_what_is_given_back_is_taken_again_when_its_time_has_come(queues: Queues
     run(visit)
 
 
+def test_an_abandoned_task_is_found_behind_many_that_are_not(queues: Queues) -> None:
+    async def visit() -> None:
+        living, dead, other = queues(), queues(), queues()
+        for number in range(13):
+            await living.put(f"t{number}", "batch")
+        held = [await living.take() for _ in range(12)]
+        assert await dead.take() is not None
+        for _ in range(8):
+            await asyncio.sleep(LEASE_S / 4)
+            assert all([lease is not None and await living.renew(lease) for lease in held])
+        found = await other.take()
+        assert found is not None and found.task == "t12"
+
+    run(visit)
+
+
+def test_a_task_nobody_survives_is_dropped(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("memory", "redis_queue"):
+        monkeypatch.setattr(f"services.gateway.jobs.{kind}.MOST_DELIVERIES", 2)
+
+    async def visit() -> None:
+        await queues().put("poison", "interactive")
+        await queues().put("good", "interactive")
+        for _ in range(2):
+            lease = await queues().take()
+            assert lease is not None and lease.task == "poison"
+            await asyncio.sleep(1.2 * LEASE_S)
+        lease = await queues().take()
+        assert lease is not None and lease.task == "good"
+
+    run(visit)
+
+
+def test_webhooks_wait_in_a_line_of_their_own(queues: Queues) -> None:
+    async def visit() -> None:
+        queue = queues()
+        await queue.put("w", "webhooks")
+        await queue.put("w later", "webhooks", 0.2)
+        assert (await queue.waiting(), await queue.take()) == (0, None)
+        lease = await queue.take(("webhooks",))
+        assert lease is not None and lease.task == "w"
+        await asyncio.sleep(0.25)
+        lease = await queue.take(("webhooks",))
+        assert lease is not None and lease.task == "w later"
+
+    run(visit)
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+def test_a_new_job_stands_in_line(kind: str, request: pytest.FixtureRequest) -> None:
+    async def visit() -> None:
+        store: JobStore
+        queue: JobQueue
+        if kind == "redis":
+            url = request.getfixturevalue("server").url
+            store, queue = RedisStore(url), RedisQueue(url)
+        else:
+            queue = MemoryQueue()
+            store = MemoryStore(queue)
+        await store.add(record("a", priority="batch"), "film:a")
+        assert await queue.waiting() == 1
+        lease = await queue.take()
+        assert lease is not None and (lease.task, lease.line) == ("film:a", "batch")
+
+    run(visit)
+
+
+def test_a_settled_key_says_so(stores: Stores) -> None:
+    async def visit() -> None:
+        mine = Claim(digest="1", job_id="a")
+        assert await stores().claim("ann", "k", mine) is None
+        await stores().settle("ann", "k", mine)
+        again = await stores().claim("ann", "k", Claim(digest="2", job_id="b"))
+        assert again == mine.model_copy(update={"settled": True})
+
+    run(visit)
+
+
 def test_redis_that_comes_back_has_forgotten_nothing(server: RedisProcess) -> None:
     async def visit() -> None:
         store, queue = RedisStore(server.url), RedisQueue(server.url)
-        await store.add(record("a"))
+        await store.add(record("a"), "task")
         await queue.put("film:a:0", "batch")
         lease = await queue.take()
         assert lease is not None
@@ -338,7 +417,7 @@ def test_redis_that_comes_back_has_forgotten_nothing(server: RedisProcess) -> No
 
 
 def test_redis_that_stays_away_is_told(server: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.jobs.redis._PATIENCE_S", 0.3)
+    monkeypatch.setattr("services.gateway.jobs.redis_patience._PATIENCE_S", 0.3)
 
     async def visit() -> None:
         server.stop()

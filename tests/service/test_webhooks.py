@@ -17,7 +17,7 @@ from services.chassis.server import serve
 from services.chassis.settings import ServiceSettings
 from services.contract.errors import InvalidRequest
 from services.contract.jobs import VideoJob
-from services.gateway.jobs.memory import MemoryStore
+from services.gateway.jobs.memory import MemoryQueue, MemoryStore
 from services.gateway.jobs.record import JobRecord
 from services.gateway.jobs.tasks import WebhookTask, read_task, webhook_task
 from services.gateway.jobs.webhooks import AGAIN_AFTER_S, Webhooks
@@ -58,7 +58,7 @@ async def receiving() -> AsyncIterator[tuple[Receiver, str]]:
 
 
 async def store_with(url: str, status: str = "completed") -> MemoryStore:
-    store = MemoryStore()
+    store = MemoryStore(MemoryQueue())
     job = VideoJob.model_validate(
         {
             "id": "video_1",
@@ -72,7 +72,7 @@ async def store_with(url: str, status: str = "completed") -> MemoryStore:
             "prompt": "Hi.",
         }
     )
-    await store.add(JobRecord(job=job, owner="ann", script=Script((Scene("Hi.", "ada"),)), webhook_url=url))
+    await store.add(JobRecord(job=job, owner="ann", script=Script((Scene("Hi.", "ada"),)), webhook_url=url), "task")
     return store
 
 
@@ -162,12 +162,15 @@ def test_nobody_is_told_before_it_is_true() -> None:
         "not a url",
         "https://[::1/hook",
         "https://example.com:99999/hook",
+        "https://127.0.0.1/\x00a",
+        "https://" + "a" * 70 + ".example/hook",
+        "https://m\u00fcnchen.invalid/hook",
     ],
 )
 def test_private_addresses_are_refused(url: str) -> None:
     async def visit() -> None:
         with pytest.raises(InvalidRequest) as caught:
-            await Webhooks(MemoryStore(), Outside(), SECRET).check(url)
+            await Webhooks(MemoryStore(MemoryQueue()), Outside(), SECRET).check(url)
         assert caught.value.param == "webhook_url"
         # An address may have become a private one since.
         webhooks = Webhooks(await store_with(url), Outside(), SECRET)
@@ -179,8 +182,8 @@ def test_private_addresses_are_refused(url: str) -> None:
 def test_without_a_secret_there_are_none() -> None:
     async def visit() -> None:
         with pytest.raises(InvalidRequest, match="switched off"):
-            await Webhooks(MemoryStore(), ANYWHERE, "").check("https://example.com")
+            await Webhooks(MemoryStore(MemoryQueue()), ANYWHERE, "").check("https://example.com")
 
     asyncio.run(visit())
     with pytest.raises(ValueError):
-        Webhooks(MemoryStore(), ANYWHERE, "whsec_not base64!")
+        Webhooks(MemoryStore(MemoryQueue()), ANYWHERE, "whsec_not base64!")

@@ -34,7 +34,7 @@ def dockerfile(service: str) -> str:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_starts_three_services_a_worker_and_redis(profile: str) -> None:
     started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
-    assert started == {name + PROFILES[profile] for name in (*SETTINGS, "worker")} | {"redis"}
+    assert started == {name + PROFILES[profile] for name in (*SETTINGS, "worker")} | {"redis", "store"}
 
 
 @pytest.mark.parametrize("waiting", ["gateway", "worker"])
@@ -42,7 +42,7 @@ def test_a_profile_starts_three_services_a_worker_and_redis(profile: str) -> Non
 def test_the_gateway_and_its_workers_wait_for_the_others_of_their_profile(profile: str, waiting: str) -> None:
     suffix = PROFILES[profile]
     waits_for = SERVICES[waiting + suffix]["depends_on"]
-    assert set(waits_for) == {"redis", "tts" + suffix, "avatar" + suffix}
+    assert set(waits_for) == {"redis", "store", "tts" + suffix, "avatar" + suffix}
     assert all(other["condition"] == "service_healthy" for other in waits_for.values())
 
 
@@ -87,10 +87,13 @@ def test_a_worker_is_a_gateway_that_nobody_talks_to(suffix: str) -> None:
     assert (ROOT / Path(*worker["command"][-1].split(".")).with_suffix(".py")).is_file()
 
 
-def test_redis_lets_the_cache_go_before_jobs() -> None:
-    command = SERVICES["redis"]["command"]
-    assert command[command.index("--maxmemory-policy") + 1] == "volatile-lru"
-    assert command[command.index("--appendonly") + 1] == "yes"
+@pytest.mark.parametrize(
+    ("service", "policy", "on_disk"), [("redis", "allkeys-lru", "no"), ("store", "noeviction", "yes")]
+)
+def test_the_cache_may_go_and_jobs_stay(service: str, policy: str, on_disk: str) -> None:
+    command = SERVICES[service]["command"]
+    assert command[command.index("--maxmemory-policy") + 1] == policy
+    assert command[command.index("--appendonly") + 1] == on_disk
 
 
 @pytest.mark.parametrize("service", SETTINGS)

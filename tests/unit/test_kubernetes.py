@@ -396,8 +396,9 @@ def test_selectors_match_labels(rendered: Rendered) -> None:
     for selector, name in selectors(rendered):
         assert [found for found, given in labels.items() if selector.items() <= given.items()] == [name]
     assert rendered.of("PodDisruptionBudget").keys() == SETTINGS.keys()
-    assert rendered.of("Service").keys() == {*SERVED, "redis"}
-    assert rendered.of("StatefulSet")["redis"]["spec"]["serviceName"] in rendered.of("Service")
+    assert rendered.of("Service").keys() == {*SERVED, "redis", "store"}
+    for name, kept in rendered.of("StatefulSet").items():
+        assert kept["spec"]["serviceName"] == name
 
 
 def selectors(rendered: Rendered) -> Iterator[tuple[dict[str, str], str]]:
@@ -479,14 +480,17 @@ def test_a_gpu_is_asked_for_where_an_engine_needs_one(rendered: Rendered) -> Non
         assert rendered.workloads[service]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
 
 
-def test_redis_keeps_jobs_and_stays_below_its_limit(rendered: Rendered) -> None:
-    (redis,) = containers(rendered.workloads["redis"])
+@pytest.mark.parametrize(
+    ("name", "policy", "on_disk"), [("redis", "allkeys-lru", "no"), ("store", "noeviction", "yes")]
+)
+def test_the_cache_may_go_and_jobs_stay(rendered: Rendered, name: str, policy: str, on_disk: str) -> None:
+    (redis,) = containers(rendered.workloads[name])
     words = redis["args"][1:]
     options = dict(zip(words[::2], words[1::2], strict=True))
-    assert options["--appendonly"] == "yes"
-    assert options["--maxmemory-policy"] == "volatile-lru"
-    held, limit = int(options["--maxmemory"].removesuffix("mb")), redis["resources"]["limits"]["memory"]
-    assert held < 1024 * int(limit.removesuffix("Gi"))
+    assert (options["--maxmemory-policy"], options["--appendonly"]) == (policy, on_disk)
+    if "--maxmemory" in options:
+        held, limit = int(options["--maxmemory"].removesuffix("mb")), redis["resources"]["limits"]["memory"]
+        assert held < 1024 * int(limit.removesuffix("Gi"))
 
 
 def test_stock_avatars_are_put_beside_those_of_users(tmp_path: Path) -> None:
@@ -515,7 +519,7 @@ def test_keda_asks_the_redis_of_the_services_for_waiting_and_for_running_jobs(sc
         triggers = [trigger["metadata"] for trigger in one["spec"]["triggers"]]
         assert {(own["stream"], measure) for own in triggers for _, measure in measured if measure in own} == measured
         assert {own["consumerGroup"] for own in triggers} == {"workers"}
-        assert {own["address"] for own in triggers} == {f"redis.{one['metadata']['namespace']}.svc:6379"}
+        assert {own["address"] for own in triggers} == {f"store.{one['metadata']['namespace']}.svc:6379"}
 
 
 def test_what_is_scaled_is_there_and_leaves_the_number_of_pods_to_keda(scaled: dict[str, Manifest]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from services.chassis.settings import ServiceSettings
 from services.contract.errors import AtCapacity, EngineFailed, ServiceError, Unavailable
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient
-from services.gateway.replicas import Replicas
+from services.gateway.replicas import Replica, Replicas
 
 INFO = AvatarInfo(name="a", title="A", license="CC0-1.0", width=1, height=1)
 
@@ -187,6 +187,8 @@ def test_a_name_stands_for_all_its_addresses(monkeypatch: pytest.MonkeyPatch) ->
 
     async def lookup(self: Any, host: str, port: int, **_: Any) -> list[Any]:
         assert host == "avatar"
+        if not addresses:
+            raise OSError
         v4 = [(socket.AF_INET, 0, 0, "", (address, port)) for address in addresses]
         return [*v4, (socket.AF_INET6, 0, 0, "", ("fd00::1", port, 0, 0))]
 
@@ -199,11 +201,21 @@ def test_a_name_stands_for_all_its_addresses(monkeypatch: pytest.MonkeyPatch) ->
         assert replicas.base_url == "http://avatar:8001"
         addresses.append("10.0.0.3")
         addresses.remove("10.0.0.1")
-        later = await replicas.all()
+        assert await replicas.all() == known, "who asks does not wait for the name server"
+        later = await looked_up(replicas)
         assert [replica.url for replica in later] == ["http://10.0.0.2:8001", "http://10.0.0.3:8001"]
         assert later[0] is known[1]
+        addresses.clear()
+        assert await looked_up(replicas) == later, "a name that nobody knows any more is not forgotten"
 
     asyncio.run(visit())
+
+
+async def looked_up(replicas: Replicas) -> Sequence[Replica]:
+    """Return the replicas after a fresh lookup."""
+    await replicas.all()
+    await asyncio.sleep(0.05)
+    return await replicas.all()
 
 
 def test_https_and_unknown_names_stay_as_they_are() -> None:

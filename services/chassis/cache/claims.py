@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from services.chassis.cache.shared import RedisCache
 
@@ -34,8 +34,7 @@ async def claimed(shared: RedisCache | None, key: str) -> AsyncGenerator[bool, N
         yield waited
     finally:
         renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewing
+        await asyncio.wait([renewing])
         await shared.release(key)
 
 

@@ -29,6 +29,9 @@ _PATIENCE_S = 2.0
 _USE_NOTED_EVERY_S = 60.0
 """A read is only written down when the last one was so long ago: reads should not have to write."""
 
+_ROW_BYTES = 200
+"""What a result takes on disk beside itself and its key."""
+
 _ROOM_LEFT = 0.1
 """Share of the room that is made when there is none, so that it is not made with every result."""
 
@@ -52,6 +55,8 @@ class DiskCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._failing = False
+        self._estimate_bytes = max_bytes
+        """What all results take, or more: it is counted only when this reaches the limit."""
 
     async def get(self, key: str) -> bytes | None:
         """Return what was kept, or None."""
@@ -123,12 +128,17 @@ class DiskCache:
 
     def _put(self, db: sqlite3.Connection, key: str, value: bytes) -> None:
         now = self._now()
-        row = (key, value, len(value), now, now + self._ttl_s)
-        db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", row)
-        [(total,)] = db.execute("SELECT sum(bytes) FROM kept")
-        if total > self._max_bytes:
+        taken_bytes = len(value) + len(key) + _ROW_BYTES
+        db.execute(
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", (key, value, taken_bytes, now, now + self._ttl_s)
+        )
+        self._estimate_bytes += taken_bytes
+        if self._estimate_bytes > self._max_bytes:
             _expire(db, now)
-            self._make_room(db, total - round((1 - _ROOM_LEFT) * self._max_bytes))
+            [(total,)] = db.execute("SELECT sum(bytes) FROM kept")
+            if total > self._max_bytes:
+                self._make_room(db, total - round((1 - _ROOM_LEFT) * self._max_bytes))
+            self._estimate_bytes = min(total, round((1 - _ROOM_LEFT) * self._max_bytes))
 
     def _make_room(self, db: sqlite3.Connection, surplus_bytes: int) -> None:
         for key, size in db.execute("SELECT key, bytes FROM kept ORDER BY used_at").fetchall():
@@ -144,6 +154,7 @@ def _opened(file: Path) -> sqlite3.Connection:
     # What a crash may lose is made again; readers and one writer do not wait for each other.
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=OFF")
+    db.execute("PRAGMA secure_delete=ON")  # what is removed with its owner's voice is gone
     db.executescript(_SCHEMA)
     return db
 

@@ -6,10 +6,13 @@ to (`tts:speech:`), so that everything of one kind can be dropped together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from cachetools import TTLCache
+
+_ENTRY_BYTES = 500
+"""What a result takes in memory beside itself."""
 
 
 class Cache(Protocol):
@@ -37,9 +40,9 @@ class Cache(Protocol):
 class MemoryCache:
     """Keeps the most recently used results of this process."""
 
-    def __init__(self, max_size: int, ttl_s: float, weigh: Callable[[bytes], int] | None = None) -> None:
-        """`max_size` is a number of results, or what they may weigh together."""
-        self._kept: TTLCache[str, bytes] = TTLCache(max_size, ttl_s, getsizeof=weigh)
+    def __init__(self, max_size: int, ttl_s: float, *, in_bytes: bool = False) -> None:
+        """`max_size` is a number of results, or of bytes they may take together."""
+        self._kept: TTLCache[str, bytes] = TTLCache(max_size, ttl_s, getsizeof=_weight_bytes if in_bytes else None)
         self.max_size = max_size
 
     @property
@@ -73,6 +76,10 @@ class MemoryCache:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _weight_bytes(value: bytes) -> int:
+    return len(value) + _ENTRY_BYTES
 
 
 class TieredCache:

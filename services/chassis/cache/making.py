@@ -18,6 +18,8 @@ class Levels:
     near: MemoryCache
     shared: RedisCache | None
     all: Cache
+    fleeting: Cache
+    """All but the disk, for what belongs to somebody."""
 
 
 def make_levels(settings: CachingSettings, name: str, near: MemoryCache, failures: CacheFailures) -> Levels:
@@ -26,7 +28,8 @@ def make_levels(settings: CachingSettings, name: str, near: MemoryCache, failure
     levels: list[Cache] = [near]
     if shared is not None:
         levels.append(shared)
+    fleeting = TieredCache(levels)
     if settings.cache_disk_mb:
         file = settings.cache_dir / f"{name}.sqlite3"
         levels.append(DiskCache(file, settings.cache_disk_mb * 1024**2, settings.cache_ttl_s, failures))
-    return Levels(near, shared, TieredCache(levels))
+    return Levels(near, shared, TieredCache(levels), fleeting)

@@ -63,10 +63,8 @@ class RedisCache:
 
     async def claim(self, key: str, for_s: float) -> bool:
         """Return whether nobody else has claimed `key`, which is the caller's now; also where Redis cannot tell."""
-        if not self._breaker.allows():
-            return True
-        claimed = await self._tried("claim", self._redis.set(key, b"", nx=True, px=round(1000 * for_s)))
-        return bool(claimed) or not self._breaker.closed
+        claimed = await self._tried("claim", self._claimed(key, for_s)) if self._breaker.allows() else None
+        return claimed is None or claimed
 
     async def release(self, key: str) -> None:
         """Give a claim back."""
@@ -77,6 +75,9 @@ class RedisCache:
         """Hold a claim for longer."""
         if self._breaker.allows():
             await self._tried("claim", self._redis.pexpire(key, round(1000 * for_s)))
+
+    async def _claimed(self, key: str, for_s: float) -> bool:
+        return bool(await self._redis.set(key, b"", nx=True, px=round(1000 * for_s)))
 
     async def _removed(self, prefix: str) -> int:
         removed = 0

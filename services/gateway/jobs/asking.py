@@ -35,7 +35,7 @@ class VideoJobAsk(FilmFields):
     """Body of `POST /v1/videos`: OpenAI's fields, those of `/video/generate`, and those of a job."""
 
     prompt: str = Field("", description="What is said. Either this, or scenes.")
-    scenes: list[SceneAsk] = Field([], description="Several texts, each said by somebody.")
+    scenes: list[SceneAsk] = Field([], max_length=1_000, description="Several texts, each said by somebody.")
     model: str = Field("", max_length=100, description="The lip-sync engine; other names leave the choice here.")
     seconds: str | int | None = Field(None, description="Of OpenAI's clients; a film lasts as long as its text.")
     background: Background = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
-from services.contract.jobs import JobEventType, Priority
-from services.gateway.jobs.queue import LEASE_S, Lease
-from services.gateway.jobs.record import PRIORITIES, Claim, JobEvent, JobRecord, Page
+from services.contract.jobs import JobEventType
+from services.gateway.jobs.queue import FILM_LINES, LEASE_S, MOST_DELIVERIES, Lease, Line
+from services.gateway.jobs.record import Claim, JobEvent, JobRecord, Page
 from services.gateway.jobs.store import Change, Throughput
 from services.gateway.jobs.terms import (
     FIRST_GUESS_S,
@@ -25,6 +26,8 @@ from services.gateway.jobs.terms import (
     event_number,
 )
 
+_log = logging.getLogger(__name__)
+
 _MOST_KEYS = 100_000
 _MOST_WORKERS = 1_000
 
@@ -32,7 +35,9 @@ _MOST_WORKERS = 1_000
 class MemoryStore:
     """A `JobStore` for one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: MemoryQueue) -> None:
+        """The tasks of new jobs go into `queue`."""
+        self._queue = queue
         self._records: OrderedDict[str, JobRecord] = OrderedDict()
         self._events: defaultdict[str, list[JobEvent]] = defaultdict(list)
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -47,14 +52,19 @@ class MemoryStore:
             self._claims[owner, key] = claim
         return known
 
+    async def settle(self, owner: str, key: str, claim: Claim) -> None:
+        """Say that the job of a key is taken in."""
+        self._claims[owner, key] = claim.model_copy(update={"settled": True})
+
     async def unclaim(self, owner: str, key: str) -> None:
         """Take a key back."""
         self._claims.pop((owner, key), None)
 
-    async def add(self, record: JobRecord) -> None:
-        """Keep a new job."""
+    async def add(self, record: JobRecord, task: str) -> None:
+        """Keep a new job, and put its task in line."""
         self._records[record.id] = record
         self._tell(record, "video.queued")
+        await self._queue.put(task, record.job.priority)
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""
@@ -97,14 +107,16 @@ class MemoryStore:
     async def events(self, job_id: str, after: str) -> AsyncGenerator[JobEvent | None, None]:
         """Yield the job's events as they come."""
         seen = event_number(after)
-        while job_id in self._records:
-            news = self._news[job_id]
+        while True:
+            # What is over before this look has no more events after it.
+            record, news = self._records.get(job_id), self._news[job_id]
             for event in [event for event in self._events[job_id] if event_number(event.id) > seen]:
                 seen = event_number(event.id)
                 yield event
                 if event.last:
                     return
-            if job_id not in self._records or self._records[job_id].over:
+            if record is None or record.over:
+                self._news.pop(job_id, None)
                 return
             try:
                 await asyncio.wait_for(news.wait(), HEARTBEAT_S)
@@ -128,7 +140,8 @@ class MemoryStore:
 
     def _tell(self, record: JobRecord, event: JobEventType) -> None:
         events = self._events[record.id]
-        events.append(JobEvent(id=f"{next(self._numbers)}-0", type=event, job=record.job))
+        told = JobEvent.of(record.job, event)
+        events.append(told.model_copy(update={"id": f"{next(self._numbers)}-0"}))
         del events[:-MOST_EVENTS]
         self._wake(record.id)
 
@@ -142,9 +155,10 @@ class _Waiting:
     """A task, and when it may be taken: in future, or, where a worker has it, when its lease ends."""
 
     task: str
-    priority: Priority
+    line: Line
     at: float
     holder: int = 0
+    deliveries: int = 0
 
 
 class MemoryQueue:
@@ -156,19 +170,21 @@ class MemoryQueue:
         self._tasks: OrderedDict[str, _Waiting] = OrderedDict()
         self._numbers = itertools.count(1)
 
-    async def put(self, task: str, priority: Priority, after_s: float = 0.0) -> None:
+    async def put(self, task: str, line: Line, after_s: float = 0.0) -> None:
         """Add a task."""
-        self._tasks[str(next(self._numbers))] = _Waiting(task, priority, self._now() + after_s)
+        self._tasks[str(next(self._numbers))] = _Waiting(task, line, self._now() + after_s)
 
-    async def take(self) -> Lease | None:
+    async def take(self, lines: Sequence[Line] = FILM_LINES) -> Lease | None:
         """Return the next task."""
-        free = [(handle, one) for handle, one in self._tasks.items() if one.at <= self._now()]
-        if not free:
-            return None
-        handle, one = min(free, key=lambda item: (PRIORITIES.index(item[1].priority), not item[1].holder))
-        one.at = self._now() + self._lease_s
-        one.holder = next(self._numbers)
-        return Lease(one.task, one.priority, f"{handle}/{one.holder}")
+        free = [(handle, one) for handle, one in self._tasks.items() if one.at <= self._now() and one.line in lines]
+        for handle, one in sorted(free, key=lambda item: (lines.index(item[1].line), not item[1].holder)):
+            if one.deliveries < MOST_DELIVERIES:
+                one.at, one.holder = self._now() + self._lease_s, next(self._numbers)
+                one.deliveries += 1
+                return Lease(one.task, one.line, f"{handle}/{one.holder}")
+            _log.error("dropped: nobody who took %s was heard of again", one.task)
+            del self._tasks[handle]
+        return None
 
     async def renew(self, lease: Lease) -> bool:
         """Hold a task for longer."""
@@ -186,11 +202,11 @@ class MemoryQueue:
         """Put a task back."""
         if self._held(lease) is not None:
             await self.finish(lease)
-            await self.put(lease.task, lease.priority, after_s)
+            await self.put(lease.task, lease.line, after_s)
 
     async def waiting(self) -> int:
-        """Return how many tasks wait."""
-        return sum(not one.holder for one in self._tasks.values())
+        """Return how many films wait."""
+        return sum(not one.holder and one.line in FILM_LINES for one in self._tasks.values())
 
     async def close(self) -> None:
         """Nothing is held open."""

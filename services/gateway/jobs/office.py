@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from services.gateway.clients import AvatarClient
 from services.gateway.jobs.memory import MemoryQueue, MemoryStore
 from services.gateway.jobs.queue import JobQueue
-from services.gateway.jobs.redis import RedisQueue, RedisStore
+from services.gateway.jobs.redis_queue import RedisQueue
+from services.gateway.jobs.redis_store import RedisStore
 from services.gateway.jobs.runner import JobRunner, Limits
 from services.gateway.jobs.shelf import FilmShelf
 from services.gateway.jobs.store import JobStore
@@ -35,7 +36,7 @@ class JobOffice:
 
 
 def open_office(settings: GatewaySettings, films: FilmMaker, avatar: AvatarClient) -> JobOffice:
-    """Return the office. Raises `ValueError` for a webhook secret that is none."""
+    """Return the office. Raises `ValueError` for settings that cannot work."""
     store, queue = _kept(settings)
     shelf = FilmShelf(settings.video_output_dir)
     outside = Outside(is_any, ("https", "http")) if settings.webhook_private else Outside()
@@ -52,6 +53,9 @@ def open_office(settings: GatewaySettings, films: FilmMaker, avatar: AvatarClien
 
 
 def _kept(settings: GatewaySettings) -> tuple[JobStore, JobQueue]:
-    if url := settings.jobs_url:
+    if url := settings.store_url:
         return RedisStore(url), RedisQueue(url)
-    return MemoryStore(), MemoryQueue()
+    if not settings.jobs_inside:
+        raise ValueError("GATEWAY_JOBS_INSIDE=false leaves jobs to workers, who find them in Redis: set REDIS_URL.")
+    queue = MemoryQueue()
+    return MemoryStore(queue), queue

@@ -1,16 +1,23 @@
-"""The line in which tasks wait for a worker."""
+"""The lines in which tasks wait for a worker."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from services.contract.jobs import Priority
+Line = Literal["interactive", "batch", "webhooks"]
+
+FILM_LINES: tuple[Line, ...] = ("interactive", "batch")
+"""Those of films; what waits in the first is taken first."""
 
 LEASE_S = 6.0
 """A task whose worker has not been heard of for so long is given to another one."""
 
 RENEWED_EVERY_S = 1.5
+
+MOST_DELIVERIES = 10
+"""A task that was taken so often, and whose worker was never heard of again, is dropped."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Lease:
     """A task that a worker has taken."""
 
     task: str
-    priority: Priority
+    line: Line
     handle: str
     """What the queue knows it by."""
 
@@ -30,11 +37,11 @@ class JobQueue(Protocol):
     on twice, and what comes of it must be the same.
     """
 
-    async def put(self, task: str, priority: Priority, after_s: float = 0.0) -> None:
-        """Add a task at the end of its line; `after_s` from now."""
+    async def put(self, task: str, line: Line, after_s: float = 0.0) -> None:
+        """Add a task at the end of a line; `after_s` from now."""
 
-    async def take(self) -> Lease | None:
-        """Return the next task: interactive ones first, and before new ones those whose worker is gone."""
+    async def take(self, lines: Sequence[Line] = FILM_LINES) -> Lease | None:
+        """Return the next task: of the first line that has one, and before new ones those whose worker is gone."""
 
     async def renew(self, lease: Lease) -> bool:
         """Hold a task for longer; return False when another worker has it, or nobody should."""
@@ -46,7 +53,7 @@ class JobQueue(Protocol):
         """Put a task back into its line."""
 
     async def waiting(self) -> int:
-        """Return how many tasks wait."""
+        """Return how many films wait."""
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from services.contract.jobs import JobEventType, JobStatus, Priority, VideoJob
+from services.contract.jobs import JobEventType, JobStatus, VideoJob
 from services.gateway.script import Script
 
 TERMINAL: frozenset[JobStatus] = frozenset({"completed", "failed"})
@@ -18,6 +18,8 @@ class JobRecord(BaseModel):
     script: Script
     persist: bool = False
     webhook_url: str = ""
+    put_off_since: float | None = None
+    """Since when the services it needs have been away."""
 
     @property
     def id(self) -> str:
@@ -41,6 +43,12 @@ class JobEvent(BaseModel):
     type: JobEventType
     job: VideoJob
 
+    @classmethod
+    def of(cls, job: VideoJob, event: JobEventType) -> JobEvent:
+        """Return what happened to `job`; how far it is need not say what it says, too."""
+        told = job.model_copy(update={"prompt": ""}) if event == "video.progress" else job
+        return cls(id="", type=event, job=told)
+
     @property
     def last(self) -> bool:
         """Whether nothing comes after it."""
@@ -59,7 +67,5 @@ class Claim(BaseModel):
 
     digest: str
     job_id: str
-
-
-PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
-"""Those that come first are served first."""
+    settled: bool = False
+    """Whether the job was taken in."""

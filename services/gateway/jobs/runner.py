@@ -77,7 +77,8 @@ class JobRunner:
         try:
             await self._make(record)
         except CalledOff:
-            await to_thread.run_sync(self._shelf.remove, job_id)
+            if await self._store.get(job_id) is None:  # else another worker was quicker, and the film is its
+                await to_thread.run_sync(self._shelf.remove, job_id)
         except asyncio.CancelledError:  # the worker ends, which is not the job's fault
             if not lost.is_set():
                 await self._store.change(job_id, _put_off, "video.queued")
@@ -124,9 +125,9 @@ class JobRunner:
     async def _failed(self, record: JobRecord, error: ServiceError, *, again: bool = False) -> float | None:
         tries = record.job.tries
         if error.code in (Unavailable.code, AtCapacity.code):
-            if time.time() < record.job.created_at + self._limits.patience_s:
-                await self._store.change(record.id, _put_off, "video.queued")
-                return float(error.retry_after_s or 2)
+            put_off = await self._store.change(record.id, _put_off_for_services, "video.queued")
+            if put_off is None or time.time() < (put_off.put_off_since or 0.0) + self._limits.patience_s:
+                return float(error.retry_after_s or 2) if put_off else None
         elif (error.retryable or again) and tries < self._limits.tries:
             await self._store.change(record.id, lambda one: _waiting(one, error), "video.queued")
             return float(2**tries)
@@ -158,7 +159,7 @@ class JobRunner:
     async def _announce(self, record: JobRecord, status: JobStatus) -> None:
         """Have the webhook sent once the job is over: put into the queue before, it cannot be forgotten."""
         if record.webhook_url:
-            await self._queue.put(webhook_task(record.id, status), "interactive")
+            await self._queue.put(webhook_task(record.id, status), "webhooks")
 
     def _begun(self, record: JobRecord) -> JobRecord | None:
         if record.over or record.job.tries >= self._limits.tries:
@@ -236,7 +237,14 @@ async def _told(film: AsyncGenerator[FilmEvent, None], progress: _Progress) -> A
 
 
 def _going_on(fields: dict[str, object], record: JobRecord) -> JobRecord | None:
-    return None if record.over else record.updated(**fields)
+    return None if record.over else record.updated(**fields).model_copy(update={"put_off_since": None})
+
+
+def _put_off_for_services(record: JobRecord) -> JobRecord | None:
+    """Return the record put off, and since when."""
+    if (put_off := _put_off(record)) is None:
+        return None
+    return put_off.model_copy(update={"put_off_since": record.put_off_since or time.time()})
 
 
 def _put_off(record: JobRecord) -> JobRecord | None:

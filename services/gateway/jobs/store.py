@@ -31,13 +31,16 @@ class JobStore(Protocol):
     """Keeps job records and their events. Raises `Unavailable` when it cannot be reached."""
 
     async def claim(self, owner: str, key: str, claim: Claim) -> Claim | None:
-        """Let an idempotency key stand for a request, for a day; return what it stands for already, if anything."""
+        """Let an idempotency key stand for a request for a moment; return what it stands for already, if anything."""
+
+    async def settle(self, owner: str, key: str, claim: Claim) -> None:
+        """Say that the job of a key is taken in: the key stands for it for a day."""
 
     async def unclaim(self, owner: str, key: str) -> None:
         """Take a key back, because nothing came of its request."""
 
-    async def add(self, record: JobRecord) -> None:
-        """Keep a new job; its first event is `video.queued`."""
+    async def add(self, record: JobRecord, task: str) -> None:
+        """Keep a new job and put its task in line, both or neither; its first event is `video.queued`."""
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""

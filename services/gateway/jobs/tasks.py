@@ -11,14 +11,9 @@ _FILM, _WEBHOOK = "film", "webhook"
 
 @dataclass(frozen=True)
 class FilmTask:
-    """Make the film of a job, which was not known `tries` times."""
+    """Make the film of a job."""
 
     job_id: str
-    tries: int
-
-    def again(self) -> str:
-        """Return the task for the next look."""
-        return film_task(self.job_id, self.tries + 1)
 
 
 @dataclass(frozen=True)
@@ -34,9 +29,9 @@ class WebhookTask:
         return webhook_task(self.job_id, self.status, self.tries + 1)
 
 
-def film_task(job_id: str, tries: int = 0) -> str:
+def film_task(job_id: str) -> str:
     """Return the task of making a film."""
-    return f"{_FILM}:{job_id}:{tries}"
+    return f"{_FILM}:{job_id}"
 
 
 def webhook_task(job_id: str, status: JobStatus | str, tries: int = 0) -> str:
@@ -47,8 +42,8 @@ def webhook_task(job_id: str, status: JobStatus | str, tries: int = 0) -> str:
 def read_task(task: str) -> FilmTask | WebhookTask:
     """Return what a task asks for. Raises `ValueError` for one that no version of this has written."""
     kind, *fields = task.split(":")
-    if kind == _FILM and len(fields) == 2:
-        return FilmTask(fields[0], int(fields[1]))
+    if kind == _FILM and len(fields) == 1:
+        return FilmTask(fields[0])
     if kind == _WEBHOOK and len(fields) == 3:
         return WebhookTask(fields[0], fields[1], int(fields[2]))
     raise ValueError(f"no task: {task!r}")

@@ -18,6 +18,12 @@ FIRST_GUESS_S = 10.0
 
 WEIGHT_OF_LAST = 0.2
 
+CLAIM_KEPT_S = 60
+"""How long before its job is taken in: a gateway that dies meanwhile leaves the key free."""
+
+EVENTS_KEPT_LONG = 100
+"""Events of a job that are kept when it is over."""
+
 MOST_EVENTS = 1_000
 """Events of one job that are kept; the oldest go."""
 

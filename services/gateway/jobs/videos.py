@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from anyio import to_thread
 
@@ -56,29 +58,12 @@ class VideoJobs:
         Raises what casting raises; `InvalidRequest` for a key that stands for another request, `Conflict` while
         that one is being taken in; `AtCapacity` and `TooManyRequests`.
         """
-        job_id = f"video_{uuid.uuid4().hex}"
-        if not key:
-            return await self._take_in(asked, owner, job_id), False
-        known = await self._store.claim(owner, key, Claim(digest=asked.digest, job_id=job_id))
-        if known is not None:
-            return await self._replayed(known, asked), True
-        try:
-            return await self._take_in(asked, owner, job_id), False
-        except BaseException:
-            await self._store.unclaim(owner, key)
-            raise
+        return await self._once(owner, key, asked.digest, partial(self._asked, asked, owner))
 
-    async def remix(self, job_id: str, prompt: str, owner: str) -> VideoJob:
-        """Return a new job: the film of another one with another text."""
-        record = await self.get(job_id, owner)
-        if len(record.script.scenes) > 1:
-            raise InvalidRequest("This film has several scenes; send all of them to POST /v1/videos.", param="prompt")
-        self._casting.check_text(prompt)
-        await self._check_room(owner)
-        script = replace(record.script, scenes=(replace(record.script.scenes[0], text=prompt),))
-        job = _job(f"video_{uuid.uuid4().hex}", record.job.model, script, (), record.job.priority)
-        job = job.model_copy(update={"remixed_from_video_id": job_id})
-        return await self._enqueue(record.model_copy(update={"job": job, "script": script}))
+    async def remix(self, job_id: str, prompt: str, owner: str, key: str) -> tuple[VideoJob, bool]:
+        """Return a new job, the film of another one with another text; otherwise as `create`."""
+        digest = hashlib.sha256(f"{job_id} {prompt}".encode()).hexdigest()
+        return await self._once(owner, key, digest, partial(self._remixed, job_id, prompt, owner))
 
     async def get(self, job_id: str, owner: str) -> JobRecord:
         """Return a job; raises `NotFound`."""
@@ -108,16 +93,38 @@ class VideoJobs:
         await self.get(job_id, owner)
         return self._store.events(job_id, after)
 
-    async def _replayed(self, known: Claim, asked: JobAsk) -> VideoJob:
-        if known.digest != asked.digest:
+    async def _once(
+        self, owner: str, key: str, digest: str, make: Callable[[str], Awaitable[JobRecord]]
+    ) -> tuple[VideoJob, bool]:
+        """Enqueue what `make` makes of a new id, but once only for each key."""
+        job_id = f"video_{uuid.uuid4().hex}"
+        if not key:
+            return await self._enqueue(await make(job_id)), False
+        claim = Claim(digest=digest, job_id=job_id)
+        known = await self._store.claim(owner, key, claim)
+        if known is not None:
+            return await self._replayed(known, digest), True
+        try:
+            record = await make(job_id)
+        except BaseException:
+            await self._store.unclaim(owner, key)
+            raise
+        # From here on the job may exist, whatever the answer to this tells.
+        await self._store.settle(owner, key, claim)
+        return await self._enqueue(record), False
+
+    async def _replayed(self, known: Claim, digest: str) -> VideoJob:
+        if known.digest != digest:
             raise InvalidRequest(
                 "Idempotency-Key: it stands for another request; use a new key.", param="Idempotency-Key"
             )
         if (record := await self._store.get(known.job_id)) is None:
+            if known.settled:
+                raise Conflict("The job of this Idempotency-Key is gone; use a new key.", param="Idempotency-Key")
             raise Conflict("The request with this Idempotency-Key is still being taken in.", retry_after_s=1)
         return record.job
 
-    async def _take_in(self, asked: JobAsk, owner: str, job_id: str) -> VideoJob:
+    async def _asked(self, asked: JobAsk, owner: str, job_id: str) -> JobRecord:
         ask = asked.ask
         if len(ask.parts) > self._settings.jobs_most_scenes:
             raise InvalidRequest(
@@ -132,9 +139,18 @@ class VideoJobs:
         if ask.seconds is not None:
             notices += ("seconds has no effect: a film lasts as long as its text.",)
         job = _job(job_id, engine, script, notices, ask.priority)
-        return await self._enqueue(
-            JobRecord(job=job, owner=owner, script=script, persist=ask.persist, webhook_url=ask.webhook_url)
-        )
+        return JobRecord(job=job, owner=owner, script=script, persist=ask.persist, webhook_url=ask.webhook_url)
+
+    async def _remixed(self, source_id: str, prompt: str, owner: str, job_id: str) -> JobRecord:
+        source = await self.get(source_id, owner)
+        if len(source.script.scenes) > 1:
+            raise InvalidRequest("This film has several scenes; send all of them to POST /v1/videos.", param="prompt")
+        self._casting.check_text(prompt)
+        await self._check_room(owner)
+        script = replace(source.script, scenes=(replace(source.script.scenes[0], text=prompt),))
+        job = _job(job_id, source.job.model, script, (), source.job.priority)
+        job = job.model_copy(update={"remixed_from_video_id": source_id})
+        return source.model_copy(update={"job": job, "script": script, "put_off_since": None})
 
     async def _script(self, asked: JobAsk) -> tuple[Script, tuple[str, ...]]:
         """Return the script of all scenes, and what is to be told of it."""
@@ -166,9 +182,7 @@ class VideoJobs:
         return (await self._store.throughput()).wait_s(0)
 
     async def _enqueue(self, record: JobRecord) -> VideoJob:
-        # In this order a gateway that dies between the two leaves a task without a job, which is dropped.
-        await self._queue.put(film_task(record.id), record.job.priority)
-        await self._store.add(record)
+        await self._store.add(record, film_task(record.id))
         return record.job
 
 
@@ -192,9 +206,11 @@ def _job(job_id: str, engine: str, script: Script, notices: tuple[str, ...], pri
 def _video_ask(asked: JobAsk, part: SceneAsk) -> VideoAsk:
     """Return one scene as a request for a film."""
     fields = asked.ask.model_dump(include=set(VideoRequest.model_fields) - {"text"})
+    ref_audio = asked.ref_audio
     if part.voice is not None:
-        fields |= {"voice": part.voice, "tts_voice": ""}
+        fields |= {"voice": part.voice, "tts_voice": "", "ref_audio": "", "ref_text": ""}
+        ref_audio = None
     if part.avatar is not None:
         fields |= {"avatar": part.avatar, "avatar_path": ""}
     picture = asked.avatar_image if part.avatar is None else None
-    return VideoAsk(VideoRequest(text=part.text, **fields), picture, asked.ref_audio)
+    return VideoAsk(VideoRequest(text=part.text, **fields), picture, ref_audio)

@@ -54,7 +54,7 @@ class Webhooks:
         try:
             with fail_after(_TIMEOUT_S):
                 heard = await self._sent(record)
-        except (httpx.HTTPError, ServiceError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ServiceError, TimeoutError, ValueError) as error:
             _log.info("webhook of %s: %s", record.id, type(error).__name__)
             heard = False
         if heard or task.tries >= len(AGAIN_AFTER_S):

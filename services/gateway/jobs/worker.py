@@ -6,11 +6,11 @@ import asyncio
 import logging
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from services.contract.errors import ServiceError, Unavailable
-from services.gateway.jobs.queue import RENEWED_EVERY_S, JobQueue, Lease
+from services.gateway.jobs.queue import FILM_LINES, RENEWED_EVERY_S, JobQueue, Lease, Line
 from services.gateway.jobs.runner import JobRunner
 from services.gateway.jobs.shelf import FilmShelf
 from services.gateway.jobs.store import JobStore
@@ -22,13 +22,12 @@ _log = logging.getLogger(__name__)
 
 _LOOKED_EVERY_S = 0.2
 _AWAY_S = 1.0
-_MOST_LOOKS, _LOOKED_AGAIN_S = 3, 1.0
 _REPORTED_EVERY_S = 3.0
 _SWEPT_EVERY_S = 30.0
 
 
 class Worker:
-    """Works on `slots` tasks at once. What it is stopped in the middle of goes back into the queue."""
+    """Makes `slots` films at once, and sends webhooks beside. What it is stopped in the middle of goes back."""
 
     def __init__(
         self, queue: JobQueue, store: JobStore, runner: JobRunner, webhooks: Webhooks, shelf: FilmShelf, slots: int
@@ -52,7 +51,8 @@ class Worker:
             asyncio.create_task(self._repeatedly(self._report, _REPORTED_EVERY_S)),
             asyncio.create_task(self._repeatedly(self._sweep, _SWEPT_EVERY_S)),
         ]
-        slots = [asyncio.create_task(self._work()) for _ in range(self._slots)]
+        slots = [asyncio.create_task(self._work(FILM_LINES)) for _ in range(self._slots)]
+        slots.append(asyncio.create_task(self._work(("webhooks",))))
         try:
             await asyncio.gather(*slots)
         finally:
@@ -60,11 +60,11 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*slots, *around, return_exceptions=True)
 
-    async def _work(self) -> None:
+    async def _work(self, lines: Sequence[Line]) -> None:
         away = False
         while not self._stopping.is_set():
             try:
-                lease = await self._queue.take()
+                lease = await self._queue.take(lines)
                 if lease is not None:
                     await self._hold(lease)
                 if away:
@@ -114,23 +114,19 @@ class Worker:
             return None
         if isinstance(task, WebhookTask):
             return await self._send(task)
-        if await self._store.get(task.job_id) is not None:
-            return await self._runner.run(task.job_id, lost)
-        if task.tries < _MOST_LOOKS:  # a task is put into the queue a moment before its job is written down
-            await self._queue.put(task.again(), lease.priority, _LOOKED_AGAIN_S)
-        return None
+        return await self._runner.run(task.job_id, lost)
 
     async def _send(self, task: WebhookTask) -> float | None:
         if (again := await self._webhooks.send(task)) is not None:
             following, after_s = again
-            await self._queue.put(following, "interactive", after_s)
+            await self._queue.put(following, "webhooks", after_s)
         return None
 
     async def _renew(self, lease: Lease, doing: asyncio.Task[None], lost: asyncio.Event) -> None:
         """Renew a lease until cancelled; end what is done under it when it is lost."""
         while True:
             await asyncio.sleep(RENEWED_EVERY_S)
-            with suppress(Unavailable):  # nobody else can take it meanwhile, either
+            with suppress(Unavailable):
                 if not await self._queue.renew(lease):
                     _log.warning("another worker has taken %s", lease.task)
                     lost.set()
@@ -145,6 +141,10 @@ class Worker:
 
     async def _repeatedly(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
-            with suppress(ServiceError):
+            try:
                 await work()
+            except ServiceError as error:
+                _log.info("later: %s", error.detail)
+            except Exception:  # noqa: BLE001 the outermost boundary of upkeep, which must go on
+                _log.exception("upkeep broke")
             await asyncio.sleep(every_s)

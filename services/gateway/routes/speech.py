@@ -86,7 +86,7 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, a
             return await begin_stream(request, events, SSE_MEDIA_TYPE, headers)
         headers = told(first.answer)
         if key:
-            encoded = answers.kept(key, headers, encoded)
+            encoded = answers.kept(key, headers, encoded, lambda: sound.as_asked)
         return await begin_stream(request, encoded, MEDIA_TYPES[body.response_format], headers)
 
     @router.get("/models")
@@ -141,6 +141,8 @@ class _Sound:
     def __init__(self, first: Piece, rest: Ahead[Piece]) -> None:
         self._first, self._rest = first, rest
         self.frames = 0
+        self.as_asked = True
+        """Whether all of it is what was asked for: nothing was cut, and no engine stepped in for another."""
 
     async def pcm(self) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._rest):
@@ -149,6 +151,7 @@ class _Sound:
                 yield self._counted(piece)
 
     def _counted(self, piece: Piece) -> bytes:
+        self.as_asked = self.as_asked and not (piece.cut or piece.notices or piece.answer.notices)
         self.frames += len(piece.pcm) // (SAMPLE_BYTES * CODEC_FRAME_SAMPLES)
         return piece.pcm
 

@@ -39,8 +39,7 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
         """Ask for a film; workers make it. The same `Idempotency-Key` asks for it once."""
         asked = await read_job_ask(request)
         job, replayed = await videos.create(asked, _owner(authorization), key)
-        headers = {"Idempotency-Replayed": "true"} if replayed else {}
-        return JSONResponse(job.model_dump(mode="json"), headers=headers)
+        return JSONResponse(job.model_dump(mode="json"), headers=_replayed(replayed))
 
     @router.get("")
     async def listed(
@@ -86,9 +85,13 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
         return await begin_stream(request, _encoded(told), SSE_MEDIA_TYPE, {"Cache-Control": "no-cache"})
 
     @router.post("/{video_id}/remix")
-    async def remix(video_id: str, ask: RemixAsk, authorization: _Authorization = "") -> VideoJob:
+    async def remix(
+        video_id: str, ask: RemixAsk, response: Response, key: _Key = "", authorization: _Authorization = ""
+    ) -> VideoJob:
         """Ask for the same film with another text; sentences that stay are not rendered again."""
-        return await videos.remix(video_id, ask.prompt, _owner(authorization))
+        job, replayed = await videos.remix(video_id, ask.prompt, _owner(authorization), key)
+        response.headers.update(_replayed(replayed))
+        return job
 
     @router.delete("/{video_id}")
     async def delete(video_id: str, authorization: _Authorization = "") -> VideoDeleted:
@@ -102,6 +105,10 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
 def _owner(authorization: str) -> str:
     """Return whose jobs these are: what a client authorizes with tells it from others, and is not kept."""
     return hashlib.sha256(authorization.encode()).hexdigest()[:32] if authorization else "anybody"
+
+
+def _replayed(replayed: bool) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if replayed else {}
 
 
 async def _encoded(events: AsyncGenerator[JobEvent | None, None]) -> AsyncGenerator[bytes, None]:

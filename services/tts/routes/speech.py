@@ -89,6 +89,7 @@ def _told(speech: Speech) -> dict[str, str]:
         voice=speech.voice,
         takes=speech.takes,
         cached=speech.cached,
+        copied=speech.copied,
         notices=speech.notices,
     )
 

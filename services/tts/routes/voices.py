@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Path, Request, UploadFile
 
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CacheStats, ReferenceInfo, StoredVoice, VoiceConsent
@@ -33,6 +33,16 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
         await keeping.keep_reference(sound)
         return sound.info
 
+    @router.delete("/references/{digest}", status_code=204)
+    async def forget_reference(digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> None:
+        """Drop everything that was made with a reference; stored voices stay."""
+        await forget(digest)
+
+    async def forget(digest: str) -> None:
+        await keeping.forget_reference(digest)
+        for speaker in dispatcher.speakers.values():
+            await speaker.forget(digest)
+
     @router.get("/voices")
     async def list_voices() -> list[StoredVoice]:
         """List the stored voices."""
@@ -52,9 +62,7 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
     async def remove_voice(name: str) -> StoredVoice:
         """Remove a stored voice and everything that was made with it."""
         voice = await voices.remove(name)
-        await keeping.forget_reference(voice.reference)
-        for speaker in dispatcher.speakers.values():
-            await speaker.forget(voice.reference)
+        await forget(voice.reference)
         return voice
 
     @router.post("/consents", status_code=201)
