@@ -63,9 +63,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_sweep(results))]
-        if settings.jobs_inside:
+        filming = settings.enable_video and animator is avatar
+        if filming and settings.jobs_inside:
             tasks.append(asyncio.create_task(office.worker.run()))
-        if settings.prerender and settings.enable_video:
+        if filming and settings.prerender:
             film = partial(film_for_later, casting, films)
             tasks.append(asyncio.create_task(prerender(settings.prerender, film)))
         yield

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 
 from services.contract.errors import InvalidRequest, TooLarge
@@ -29,6 +30,23 @@ class Fields:
         """The SHA-256 of all of it, however it was sent."""
         files = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
         return hashlib.sha256(json.dumps([self.values, files], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what the reference tells of a request whose body `read_fields` reads."""
+    whole = model.model_json_schema()
+    parts = whole.pop("$defs", {})
+    schema = {"schema": _inlined(whole, parts)}
+    return {"requestBody": {"content": {"application/json": schema, "multipart/form-data": schema}}}
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    """Return `schema` with its parts in their places: a reference's own components know nothing of them."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+        return {name: _inlined(value, parts) for name, value in schema.items()}
+    return [_inlined(value, parts) for value in schema] if isinstance(schema, list) else schema
 
 
 async def read_fields(request: Request, file_names: Sequence[str]) -> Fields:

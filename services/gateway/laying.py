@@ -13,7 +13,8 @@ from services.contract.errors import InvalidRequest
 from services.contract.speech import AudioChunk, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ, Timeline
 from services.gateway.ahead import side_by_side
-from services.gateway.clients import PATIENCE_S, SpeechAnswer, TtsClient
+from services.gateway.calling import PATIENCE_S
+from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line, lines_of
 from services.gateway.motions import Motion, remembered_motions
@@ -78,8 +79,8 @@ async def lay_down(
         async with aclosing(spoken):
             number = 0
             async for one in spoken:
-                lead_s = LEAD_S if index else FIRST_LEAD_S + one.line.lead_s
-                pause_s = LAST_PAUSE_S if index == total - 1 else one.line.pause_s
+                lead_s = (LEAD_S if index else FIRST_LEAD_S) + one.line.lead_s
+                pause_s = LAST_PAUSE_S + part.scene.pause_s if index == total - 1 else one.line.pause_s
                 speech = lay_out(one.speech, timeline, frame, lead_s=lead_s, pause_s=pause_s)
                 frames = timeline.frames_to_hold(frame, speech.samples)
                 motion = await motions.plan(number, moment, frames)

@@ -10,7 +10,8 @@ from anyio import to_thread
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner
 from services.gateway.ahead import side_by_side
-from services.gateway.clients import PATIENCE_S, SpeechAnswer, TtsClient
+from services.gateway.calling import PATIENCE_S
+from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line, lines_of
 from services.gateway.sentences import LONGEST_SENTENCE_CHARS

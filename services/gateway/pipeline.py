@@ -17,7 +17,8 @@ from services.chassis.fmp4 import BoxReader
 from services.contract.errors import EngineFailed, ServiceError
 from services.contract.video import LipSyncParams
 from services.gateway.ahead import Ahead, side_by_side
-from services.gateway.clients import PATIENCE_S, AvatarClient, TtsClient
+from services.gateway.calling import PATIENCE_S
+from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.laying import Segment, SentenceSpoken, lay_down
 from services.gateway.script import Script
 

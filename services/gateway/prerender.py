@@ -7,8 +7,8 @@ import time
 from contextlib import aclosing
 
 from services.contract.errors import ServiceError, Unavailable
+from services.gateway.calling import PATIENCE_S
 from services.gateway.casting import Casting
-from services.gateway.clients import PATIENCE_S
 from services.gateway.pipeline import FilmMaker
 from services.gateway.requests import VideoAsk, VideoRequest
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,17 +120,17 @@ def test_the_disk_is_bounded_by_bytes_and_time(tmp_path: Path) -> None:
     now = [1000.0]
 
     async def visit() -> None:
-        cache = DiskCache(tmp_path / "a", 1000, 500, Counted().failures, now=lambda: now[0])
+        cache = DiskCache(tmp_path / "a", 100_000, 500, Counted().failures, now=lambda: now[0])
         for number in range(9):
             now[0] += 1
-            await cache.put(f"k{number}", bytes(100))
+            await cache.put(f"k{number}", bytes(9_800))
         now[0] += 100
         assert await cache.get("k0") is not None  # which makes it the last one used
-        await cache.put("new", bytes(300))
+        await cache.put("new", bytes(29_700))
         left = [number for number in range(9) if await cache.get(f"k{number}") is not None]
         assert left == [0, *range(4, 9)]
         assert await cache.get("new") is not None
-        await cache.put("huge", bytes(501))
+        await cache.put("huge", bytes(50_001))
         assert await cache.get("huge") is None
         now[0] += 450
         assert await cache.get("k8") is None
@@ -247,6 +249,33 @@ def test_replicas_wait_for_who_began(server: RedisProcess) -> None:
         assert await asyncio.gather(*map(replica, caches)) == [False] * 3
 
     asyncio.run(visit())
+
+
+def test_nobody_waits_for_a_redis_that_refuses(server: RedisProcess) -> None:
+    async def visit() -> None:
+        redis.Redis(port=server.port).config_set("maxmemory", "1")
+        began = time.monotonic()
+        async with claimed(shared(server), "claim:a") as waited:
+            assert not waited
+        assert time.monotonic() - began < 2
+
+    asyncio.run(visit())
+
+
+def test_what_is_said_in_a_copied_voice_is_not_kept_on_disk(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path, cache_dir=tmp_path / "kept") as (client, engine):
+            digest = (await client.post("/v1/references", content=GOOD)).json()["reference"]
+            await client.post("/v1/voices", data={"name": "Ann"}, files={"audio_sample": GOOD})
+            for fields in ({}, {"reference": digest}, {"voice": "Ann", "text": "More"}):
+                answer = await speak(client, **fields)
+                assert ("x-talkie-copied" in answer.headers) == bool(fields)
+                assert (await speak(client, **fields)).headers["x-talkie-cache"] == "hit"
+            assert len(engine.spoken) == 3
+
+    asyncio.run(visit())
+    with closing(sqlite3.connect(tmp_path / "kept" / "tts.sqlite3")) as db:
+        assert [key.split(":")[2] for (key,) in db.execute("SELECT key FROM kept")] == ["-"]
 
 
 def test_ten_equal_requests_are_spoken_once(server: RedisProcess, tmp_path: Path) -> None:

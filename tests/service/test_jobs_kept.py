@@ -136,6 +136,21 @@ def test_events_are_told_as_they_come_and_again_from_any_of_them(stores: Stores)
     run(visit)
 
 
+def test_the_last_event_is_told_to_who_is_slow(stores: Stores) -> None:
+    async def visit() -> None:
+        store = stores()
+        await store.add(record("a"), "task")
+        events = store.events("a", "")
+        async with aclosing(events):
+            first = await anext(events)
+            await store.change("a", lambda one: one.updated(status="completed"), "video.completed")
+            last = await asyncio.wait_for(anext(events), 5)
+        assert first is not None and first.type == "video.queued"
+        assert last is not None and last.type == "video.completed"
+
+    run(visit)
+
+
 def test_who_follows_a_job_that_goes_is_let_go(stores: Stores) -> None:
     async def visit() -> None:
         await stores().add(record("a"), "task")

@@ -16,8 +16,13 @@ from prometheus_client import CollectorRegistry
 from services.avatar.app import create_app as create_avatar
 from services.avatar.settings import AvatarSettings
 from services.chassis.server import serve
+from services.contract.jobs import VideoJob
 from services.contract.speech import AudioChunk
 from services.gateway.clients import AvatarClient, TtsClient
+from services.gateway.jobs.memory import MemoryQueue, MemoryStore
+from services.gateway.jobs.record import JobRecord
+from services.gateway.jobs.runner import JobRunner, Limits
+from services.gateway.jobs.shelf import FilmShelf
 from services.gateway.keeping import Keeping
 from services.gateway.pipeline import FilmMaker, Pace, SegmentDone, fragments_of
 from services.gateway.script import Scene, Script
@@ -57,6 +62,7 @@ class Studio:
     """Makes films, and tells what they cost."""
 
     films: FilmMaker
+    avatar: AvatarClient
     cards: CardEngine
 
     async def film(self, *scenes: list[str], **fields: str) -> tuple[bytes, int]:
@@ -87,7 +93,7 @@ async def studio(avatars: Path) -> AsyncIterator[Studio]:
     ):
         tts, avatar = TtsClient(tts_url), AvatarClient(avatar_url)
         try:
-            yield Studio(FilmMaker(tts, avatar, Pace(), keeping.cache), cards)
+            yield Studio(FilmMaker(tts, avatar, Pace(), keeping.cache), avatar, cards)
         finally:
             await asyncio.gather(tts.aclose(), avatar.aclose(), keeping.close())
 
@@ -204,5 +210,25 @@ def test_equal_sentences_of_one_script_keep_apart(folder: Path) -> None:
         first, _ = await studio.film(chorus)
         assert await studio.film(chorus) == (first, 0)
         assert [number for _, number in frames_of(first)] == [*range(len(frames_of(first)))]
+
+    with_studio(folder, visit)
+
+
+def test_two_workers_at_the_same_job_leave_one_film(folder: Path, tmp_path: Path) -> None:
+    async def visit(studio: Studio) -> None:
+        queue = MemoryQueue()
+        store, shelf = MemoryStore(queue), FilmShelf(tmp_path / "results")
+        limits = Limits(tries=3, patience_s=60, kept_s=60, spoken_at_once=2)
+        runner = JobRunner(studio.films, studio.avatar, store, queue, shelf, limits)
+        job = VideoJob(
+            id="a", model="card", status="queued", progress=0, created_at=1, size="256x256", seconds="0", prompt=""
+        )
+        await store.add(JobRecord(job=job, owner="ann", script=_script([STORY])), "film:a")
+        await asyncio.gather(*(runner.run("a", asyncio.Event()) for _ in range(2)))
+        record = await store.get("a")
+        assert record is not None and record.job.status == "completed"
+        told = [event async for event in store.events("a", "") if event is not None]
+        assert [event.type for event in told].count("video.completed") == 1
+        assert len(frames_of(shelf.path("a").read_bytes())) == sum(await studio.lengths(STORY))
 
     with_studio(folder, visit)

@@ -80,3 +80,45 @@ def test_a_failure_is_told_to_all() -> None:
         assert flights.join("a") is None
 
     asyncio.run(visit())
+
+
+def test_nobody_joins_what_is_being_called_off() -> None:
+    async def visit() -> None:
+        flights = Flights[int]()
+        going = asyncio.Event()
+
+        async def slow_to_go() -> AsyncGenerator[int, None]:
+            try:
+                yield 1
+                await asyncio.sleep(60)
+            finally:
+                await going.wait()
+
+        first = flights.start("a", slow_to_go())
+        await anext(first)
+        leaving = asyncio.create_task(first.aclose())
+        await asyncio.sleep(0.01)
+        assert flights.join("a") is None
+        source = Source()
+        second = flights.start("a", source.numbers())
+        going.set()
+        await leaving
+        assert flights.join("a") is not None, "the old one's end is not the new one's"
+        source.go_on.set()
+        assert [item async for item in second] == [1, 2, 3]
+
+    asyncio.run(visit())
+
+
+def test_who_was_let_in_counts_before_it_listens() -> None:
+    async def visit() -> None:
+        flights, source = Flights[int](), Source()
+        first = flights.start("a", source.numbers())
+        await anext(first)
+        second = flights.join("a")
+        await first.aclose()
+        assert second is not None
+        source.go_on.set()
+        assert [item async for item in second] == [1, 2, 3]
+
+    asyncio.run(visit())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.contract.speech import AUTO
@@ -53,3 +55,27 @@ def test_signs_are_read_in_the_language_of_the_text_from_the_first_sentence_on()
     assert languages.reading("Es kostet 3 Euro.") == "de"
     assert languages.reading("Das ist nicht viel.") == AUTO  # there is nothing to read
     assert Languages("French", "3").reading("3") == "French"
+
+
+def test_sentences_side_by_side_wait_only_until_their_language_is_known() -> None:
+    async def visit() -> None:
+        languages, begun = Languages(AUTO, f"{FRENCH} Oui. Non. 42."), list[int]()
+
+        async def speak(number: int, sentence: str) -> None:
+            await languages.in_turn(number, sentence)
+            begun.append(number)
+
+        tasks = [
+            asyncio.create_task(speak(number, text)) for number, text in enumerate((FRENCH, "Oui.", "Non.", "42."))
+        ]
+        await asyncio.sleep(0.01)
+        assert begun == [0]
+        languages.settle(FRENCH, "fr", 0)
+        await asyncio.sleep(0.01)
+        assert begun == [0, 1, 2]
+        languages.settle("Non.", "fr", 2)
+        languages.settle("Oui.", "fr", 1)
+        await asyncio.gather(*tasks)
+        assert (begun[-1], languages.of("42.", 3)) == (3, "fr")
+
+    asyncio.run(visit())

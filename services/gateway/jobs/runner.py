@@ -14,7 +14,8 @@ from anyio import to_thread
 
 from services.contract.errors import AtCapacity, ServiceError, Unavailable
 from services.contract.jobs import JobError, JobStatus
-from services.gateway.clients import PATIENCE_S, AvatarClient
+from services.gateway.calling import PATIENCE_S
+from services.gateway.clients import AvatarClient
 from services.gateway.finish import faststart, gather
 from services.gateway.jobs.queue import JobQueue
 from services.gateway.jobs.record import JobRecord

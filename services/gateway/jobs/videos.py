@@ -136,6 +136,8 @@ class VideoJobs:
         await self._check_room(owner)
         script, notices = await self._script(asked)
         engine = (await self._avatar.engine()).engine
+        if ask.model and ask.model != engine:
+            notices += (f"model has no effect: {engine} makes the pictures here.",)
         if ask.seconds is not None:
             notices += ("seconds has no effect: a film lasts as long as its text.",)
         job = _job(job_id, engine, script, notices, ask.priority)

@@ -27,8 +27,9 @@ from services.contract.newavata import (
     StageEvent,
 )
 from services.contract.video import FILM_SAMPLE_RATE_HZ, AvatarInfo
+from services.gateway.calling import PATIENCE_S
 from services.gateway.casting import Cast, Casting
-from services.gateway.clients import PATIENCE_S, AvatarClient
+from services.gateway.clients import AvatarClient
 from services.gateway.finish import FilmFile, faststart, gather
 from services.gateway.laying import Segment
 from services.gateway.newavata.results import Result, Results

@@ -19,8 +19,9 @@ from services.chassis.wav import wav_file
 from services.contract.errors import InvalidRequest, ServiceError
 from services.contract.speech import AUTO, Generation, Manner
 from services.gateway.ahead import all_of
+from services.gateway.calling import PATIENCE_S
 from services.gateway.casting import check_text, size_of
-from services.gateway.clients import PATIENCE_S, TtsClient
+from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ, Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings

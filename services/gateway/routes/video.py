@@ -15,6 +15,7 @@ from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.newavata import ListedEngine
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
+from services.gateway.bodies import body_schema
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
@@ -25,8 +26,6 @@ from services.gateway.script import Script
 from services.gateway.speakers import Speakers
 from services.gateway.telling import told
 
-_SCHEMA = {"schema": VideoRequest.model_json_schema()}
-_BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": _SCHEMA, "multipart/form-data": _SCHEMA}}}
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}}}}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 
@@ -37,7 +36,7 @@ def video_router(
     """Return the routes below `/video`."""
     router = APIRouter(prefix="/video", tags=["video"])
 
-    @router.post("/generate", response_class=Response, responses=_FILM, openapi_extra=_BODY)
+    @router.post("/generate", response_class=Response, responses=_FILM, openapi_extra=body_schema(VideoRequest))
     async def generate(request: Request) -> Response:
         """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
         cast = await casting.cast(await read_video_ask(request))
@@ -47,7 +46,7 @@ def video_router(
         return StreamingResponse(pieces(film), media_type=LIPSYNC_MEDIA_TYPE, headers=headers)
 
     @router.get("/stream", response_class=Response, responses=_FILM)
-    @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=_BODY)
+    @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=body_schema(VideoRequest))
     async def stream(request: Request) -> Response:
         """Make a film and answer with a fragmented MP4 that plays while it is still being made."""
         cast = await casting.cast(await read_video_ask(request))

@@ -16,13 +16,12 @@ from services.chassis.streaming import begin_stream
 from services.contract.errors import Conflict, NotFound
 from services.contract.jobs import VideoDeleted, VideoJob, VideoJobList
 from services.contract.video import LIPSYNC_MEDIA_TYPE
+from services.gateway.bodies import body_schema
 from services.gateway.jobs.asking import RemixAsk, VideoJobAsk, read_job_ask
 from services.gateway.jobs.record import JobEvent
 from services.gateway.jobs.shelf import FilmShelf
 from services.gateway.jobs.videos import VideoJobs
 
-_SCHEMA = {"schema": VideoJobAsk.model_json_schema(ref_template="#/components/schemas/{model}")}
-_BODY: dict[str, Any] = {"requestBody": {"content": {"application/json": _SCHEMA, "multipart/form-data": _SCHEMA}}}
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}}}}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 
@@ -34,7 +33,7 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
     """Return the routes below `/v1/videos`. Jobs belong to who sent the same `Authorization`."""
     router = APIRouter(prefix="/v1/videos", tags=["jobs"])
 
-    @router.post("", response_model=VideoJob, openapi_extra=_BODY)
+    @router.post("", response_model=VideoJob, openapi_extra=body_schema(VideoJobAsk))
     async def create(request: Request, key: _Key = "", authorization: _Authorization = "") -> Response:
         """Ask for a film; workers make it. The same `Idempotency-Key` asks for it once."""
         asked = await read_job_ask(request)
