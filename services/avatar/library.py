@@ -76,7 +76,8 @@ class AvatarLibrary:
         infos: list[AvatarInfo] = []
         for path in self._paths():
             try:
-                infos.append(self._info(path))
+                info = self._info(path)
+                infos.append(info.model_copy(update={"digest": self._digest(path)}))
             except (ServiceError, OSError) as error:
                 _log.warning("avatar %s left out: %s", path.name, error)
         return infos
@@ -88,9 +89,7 @@ class AvatarLibrary:
         """
         if name.startswith(UPLOAD_PREFIX):
             return Identity(self.find(name).source.digest, lasting=False)
-        path = self._path(name)
-        digest = self._digests.get_or_make((name, stamp_of(path)), lambda: digest_of(path))
-        return Identity(digest, lasting=True)
+        return Identity(self._digest(self._path(name)), lasting=True)
 
     def find(self, name: str, tell: Tell = tell_nobody) -> Avatar:
         """Return the avatar `name`; the face of a clip of the folder is followed first, and `tell` told of it.
@@ -174,6 +173,9 @@ class AvatarLibrary:
         digest = digest_of(folder)
         shutil.rmtree(folder)
         return digest
+
+    def _digest(self, path: Path) -> str:
+        return self._digests.get_or_make((path.name, stamp_of(path)), lambda: digest_of(path))
 
     def _path(self, name: str) -> Path:
         if _FILE_NAME.fullmatch(name) is None:

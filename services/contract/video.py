@@ -109,6 +109,7 @@ class AvatarInfo(BaseModel):
     voice: Literal["female", "male"] | None = Field(None, description="The kind of voice that suits it.")
     motion_s: float = Field(0.0, description="Length of the clip it moves in; 0 where it is a picture.")
     warnings: list[str] = Field([], description="What will look less good than it could, in sentences.")
+    digest: str = Field("", description="Changes with everything that is seen of it.")
 
 
 class Preparation(BaseModel):

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from services.chassis.cache.levels import Cache
 from services.contract.headers import CACHE_HEADER
 
-_ANSWER = "tts:answer:"
 _FORMAT = 1
-_LARGEST_BYTES = 4 * 1024**2
+_LARGEST_BYTES = 16 * 1024**2
 _LONGEST_HEADER_BYTES = 64 * 1024
 
 
@@ -26,16 +25,18 @@ class Answer:
 
 
 class Answers:
-    """Keeps spoken answers, and counts how often that spared work. Without a `cache` it keeps nothing."""
+    """Keeps answers of one kind, and counts how often that spared work. Without a `cache` it keeps nothing."""
 
-    def __init__(self, cache: Cache | None) -> None:
+    def __init__(self, cache: Cache | None, prefix: str) -> None:
+        """Their keys begin with `prefix`."""
         self._cache = cache
+        self._prefix = prefix
         self.hits = 0
 
     def key(self, request: Mapping[str, object]) -> str:
         """Return the key of a request, which must name everything that changes its answer."""
         told = json.dumps([_FORMAT, request], sort_keys=True)
-        return _ANSWER + hashlib.sha256(told.encode()).hexdigest()
+        return self._prefix + hashlib.sha256(told.encode()).hexdigest()
 
     async def get(self, key: str) -> Answer | None:
         """Return a kept answer, or None."""
@@ -62,4 +63,4 @@ class Answers:
 
     async def clear(self) -> int:
         """Drop all answers, and return how many there were."""
-        return 0 if self._cache is None else await self._cache.remove(_ANSWER)
+        return 0 if self._cache is None else await self._cache.remove(self._prefix)

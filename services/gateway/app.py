@@ -97,7 +97,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         turns = Turns(settings.films_at_once, settings.films_waiting)
         studio = NewAvataStudio(casting, films, speakers, avatar, turns, results, outputs, settings.public_url)
         video = [
-            video_router(casting, films, speakers, tts, avatar),
+            video_router(casting, films, speakers, tts, avatar, keeping.films),
             videos_router(
                 VideoJobs(settings, casting, avatar, office.store, office.queue, office.webhooks, office.shelf),
                 office.shelf,
@@ -106,10 +106,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         ]
     routers = [
         *video,
-        speech_router(settings, tts, copying, keeping.answers),
+        speech_router(settings, tts, copying, keeping.spoken),
         voices_router(tts),
         clone_router(settings, tts, copying),
-        cache_router(tts, keeping.answers),
+        cache_router(tts, keeping.spoken),
         synthesize_router(settings, tts, outputs),
         status_router(settings, tts, animator),
         metrics_router(registry),

@@ -24,6 +24,8 @@ class Cast:
     script: Script
     headers: dict[str, str]
     notices: tuple[str, ...] = ()
+    seen: str = ""
+    """What the film shows, beside what the script says; empty for what belongs to somebody."""
 
 
 class Casting:
@@ -67,7 +69,9 @@ class Casting:
             frame_skip=request.frame_skip,
             use_cache=request.use_cache,
         )
-        return Cast(script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings))
+        return Cast(
+            script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings), await self._seen(script, avatar, engines)
+        )
 
     def check_video(self) -> None:
         """Raise `Unavailable` when video is off."""
@@ -77,6 +81,12 @@ class Casting:
     def check_text(self, text: str) -> None:
         """Raise `TooLarge` for a text that is too long, `InvalidRequest` for one without content."""
         check_text(text, self._settings.max_text_chars)
+
+    async def _seen(self, script: Script, avatar: AvatarInfo, engines: Sequence[SpeechEngineInfo]) -> str:
+        [scene] = script.scenes
+        if not avatar.digest or scene.manner.reference or not is_built_in(scene.manner.voice, engines):
+            return ""
+        return f"{avatar.digest} {await self._avatar.revision()} {revisions(engines)}"
 
     async def _actor(self, ask: VideoAsk) -> AvatarInfo:
         if ask.avatar_image is not None:
@@ -104,6 +114,18 @@ def check_text(text: str, most_chars: int) -> None:
         )
     if not text.strip():
         raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
+
+
+def is_built_in(voice: str, engines: Sequence[SpeechEngineInfo]) -> bool:
+    """Whether a voice, empty for the default one, is nobody's: one of an engine, not copied from a person."""
+    if voice:
+        return any(voice == known.name for engine in engines for known in engine.voices)
+    return not any(engine.cloning for engine in engines)
+
+
+def revisions(engines: Sequence[SpeechEngineInfo]) -> str:
+    """Return what changes whenever the same text may be spoken in another way."""
+    return " ".join(f"{engine.engine} {engine.revision} {engine.default_voice}" for engine in engines)
 
 
 def engine_named(name: str, engines: Sequence[SpeechEngineInfo]) -> str:

@@ -162,10 +162,18 @@ class AvatarClient(ServiceClient):
 
     def __init__(self, urls: str) -> None:
         super().__init__("avatar", urls)
+        self._revision: TTLCache[str, str] = TTLCache(1, _ENGINES_TTL_S)
 
     async def engine(self) -> LipSyncEngineInfo:
         """Return which engine animates."""
         return LipSyncEngineInfo.model_validate_json(await self._get("/v1/engine"))
+
+    async def revision(self) -> str:
+        """Return which engine animates, as it was some seconds ago at most: what it makes changes with it."""
+        if (known := self._revision.get("engine")) is None:
+            info = await self.engine()
+            known = self._revision["engine"] = f"{info.engine} {info.revision}"
+        return known
 
     async def name(self) -> str:
         """Return the name of the engine that animates."""

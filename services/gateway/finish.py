@@ -15,7 +15,7 @@ import av
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 """Longer films go through a nameless file, so that memory does not grow with them and nothing is ever left."""
 
-_PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 256 * 1024
 _INDEX_BYTES = 16 * 1024
 _INDEX_BYTES_PER_PACKET = 16
 """Room for the index. A packet takes 4 bytes of sizes, and at most 12 more of times and offsets."""
@@ -87,7 +87,7 @@ def write_whole(film: FilmFile, path: Path) -> None:
 def pieces(film: FilmFile) -> Iterator[bytes]:
     """Yield the film's bytes in pieces, and close it."""
     with film:
-        while piece := film.read(_PIECE_BYTES):
+        while piece := film.read(PIECE_BYTES):
             yield piece
 
 

@@ -20,7 +20,9 @@ class Keeping:
         self._all = levels.all
         self.cache: Cache | None = levels.all if settings.cache_enable else None
         # What one gateway drops, no other may still have in its memory.
-        self.answers = Answers((levels.shared or levels.all) if settings.cache_enable else None)
+        shared = (levels.shared or levels.all) if settings.cache_enable else None
+        self.spoken = Answers(shared, "tts:answer:")
+        self.films = Answers(shared, "video:film:")
 
     async def close(self) -> None:
         """Let go of connections and files."""

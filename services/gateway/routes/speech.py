@@ -17,7 +17,7 @@ from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Ge
 from services.gateway.ahead import Ahead
 from services.gateway.answers import Answers
 from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoder_for
-from services.gateway.casting import check_text, size_of
+from services.gateway.casting import check_text, is_built_in, revisions, size_of
 from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import Narration, Piece, narrate
@@ -116,15 +116,12 @@ def _is_kept(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> b
     """Whether the answer may be kept: not in a copied voice, which its owner may delete at any time."""
     if not body.use_cache or body.stream_format != "audio" or body.ref_audio:
         return False
-    if voice := _voice(body.voice, engines):
-        return any(voice == known.name for engine in engines for known in engine.voices)
-    return not any(engine.cloning for engine in engines)
+    return is_built_in(_voice(body.voice, engines), engines)
 
 
 def _told_apart(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> dict[str, object]:
     """Return everything that changes the answer to `body`."""
-    speaking = [(engine.engine, engine.revision, engine.default_voice) for engine in engines]
-    return {"speech": body.model_dump(mode="json"), "engines": speaking}
+    return {"speech": body.model_dump(mode="json"), "engines": revisions(engines)}
 
 
 async def _first(pieces: Ahead[Piece]) -> Piece:

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.params import Form
 from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter
 
 from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.newavata import ListedEngine
 from services.contract.video import LIPSYNC_MEDIA_TYPE, AvatarInfo, FrameParams
+from services.gateway.answers import Answers
 from services.gateway.bodies import body_schema
 from services.gateway.casting import Cast, Casting
 from services.gateway.clients import AvatarClient, TtsClient
-from services.gateway.finish import FilmFile, faststart, gather, pieces, size_bytes
+from services.gateway.finish import PIECE_BYTES, FilmFile, faststart, gather, size_bytes
 from services.gateway.laying import SentenceSpoken
-from services.gateway.pipeline import FilmEvent, FilmMaker, fragments_of
+from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment, fragments_of
 from services.gateway.requests import VideoRequest, read_video_ask
 from services.gateway.script import Script
 from services.gateway.speakers import Speakers
 from services.gateway.telling import told
 
+_SCRIPT = TypeAdapter(Script)
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}}}}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
 
 
 def video_router(
-    casting: Casting, films: FilmMaker, speakers: Speakers, tts: TtsClient, avatar: AvatarClient
+    casting: Casting, films: FilmMaker, speakers: Speakers, tts: TtsClient, avatar: AvatarClient, answers: Answers
 ) -> APIRouter:
     """Return the routes below `/video`."""
     router = APIRouter(prefix="/video", tags=["video"])
@@ -40,10 +44,17 @@ def video_router(
     async def generate(request: Request) -> Response:
         """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
         cast = await casting.cast(await read_video_ask(request))
-        spoken, film = await unless_disconnected(request, _finished(films, cast.script))
-        about = {"Content-Disposition": 'inline; filename="talkie.mp4"', "Content-Length": str(size_bytes(film))}
-        headers = _told(cast, spoken) | about
-        return StreamingResponse(pieces(film), media_type=LIPSYNC_MEDIA_TYPE, headers=headers)
+        kept = cast.script.use_cache and cast.seen
+        key = answers.key({"script": _SCRIPT.dump_python(cast.script, mode="json"), "seen": cast.seen})
+        if kept and (known := await answers.get(key)) is not None:
+            return Response(known.body, media_type=LIPSYNC_MEDIA_TYPE, headers=dict(known.headers))
+        made = await unless_disconnected(request, _finished(films, cast.script))
+        headers = _told(cast, made.spoken[0]) | {"Content-Disposition": 'inline; filename="talkie.mp4"'}
+        sized = headers | {"Content-Length": str(size_bytes(made.film))}
+        body = _each(made.film)
+        if kept:
+            body = answers.kept(key, headers, body, lambda: made.as_asked)
+        return StreamingResponse(body, media_type=LIPSYNC_MEDIA_TYPE, headers=sized)
 
     @router.get("/stream", response_class=Response, responses=_FILM)
     @router.post("/stream", response_class=Response, responses=_FILM, openapi_extra=body_schema(VideoRequest))
@@ -100,6 +111,12 @@ def video_router(
     return router
 
 
+async def _each(film: FilmFile) -> AsyncGenerator[bytes, None]:
+    with film:
+        while piece := await to_thread.run_sync(film.read, PIECE_BYTES):
+            yield piece
+
+
 async def _preparation(avatar: AvatarClient, name: str, params: FrameParams) -> AsyncGenerator[bytes, None]:
     async with aclosing(avatar.prepare(name, params)) as events:
         async for event in events:
@@ -117,12 +134,33 @@ async def _first_sentence(film: AsyncGenerator[FilmEvent, None]) -> SentenceSpok
     return first
 
 
-async def _finished(films: FilmMaker, script: Script) -> tuple[SentenceSpoken, FilmFile]:
-    film = films.film(script)
-    spoken = await _first_sentence(film)
-    async with aclosing(fragments_of(film)) as fragments:
-        fragmented = await gather(fragments)
-    return spoken, await to_thread.run_sync(faststart, fragmented)
+@dataclass(frozen=True)
+class _Finished:
+    """A whole film, and who spoke its sentences."""
+
+    film: FilmFile
+    spoken: Sequence[SentenceSpoken]
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether no engine stepped in for another."""
+        return not any(sentence.answer.notices for sentence in self.spoken)
+
+
+async def _finished(films: FilmMaker, script: Script) -> _Finished:
+    spoken: list[SentenceSpoken] = []
+
+    async def fragments() -> AsyncGenerator[bytes, None]:
+        async with aclosing(films.film(script)) as events:
+            async for event in events:
+                if isinstance(event, SentenceSpoken):
+                    spoken.append(event)
+                elif isinstance(event, Fragment):
+                    yield event.data
+
+    async with aclosing(fragments()) as data:
+        fragmented = await gather(data)
+    return _Finished(await to_thread.run_sync(faststart, fragmented), spoken)
 
 
 def _told(cast: Cast, spoken: SentenceSpoken) -> dict[str, str]:
