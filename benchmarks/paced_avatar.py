@@ -1,4 +1,4 @@
-"""An avatar service whose engine takes a fixed time for a frame and sleeps meanwhile: `python -m benchmarks.paced_avatar`.
+"""An avatar service that sleeps a fixed time for every frame: `python -m benchmarks.paced_avatar`.
 
 So several replicas can be measured on a machine that could not render for all of them.
 """

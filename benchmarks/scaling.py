@@ -1,9 +1,9 @@
-"""How many replicas a load needs: a model of a few formulas, and a simulation that checks them.
+"""How many replicas a load needs: a model of a few formulas, and a simulation that they are held against.
 
     python -m benchmarks.scaling
 
-No service runs for it and no clock is waited for: the simulation makes up sentences, films, live turns and deaths of
-replicas, and treats them as the services do. What to make of it is in docs/scaling.md.
+No service runs for it and no clock is waited for. The simulation makes up sentences, films, live turns and deaths of
+replicas, and treats them as the services do. What to make of the figures is in docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -14,25 +14,36 @@ import json
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.report import RESULTS, report
+from services.avatar.settings import AvatarSettings
+from services.contract.jobs import Priority
 from services.gateway.jobs.queue import LEASE_S
+from services.gateway.pipeline import Pace
+from services.gateway.settings import GatewaySettings
+from services.tts.settings import TtsSettings
 
 SEGMENTS_PER_REPLICA = 3
-"""Of one film, in flight: as in services/gateway/jobs/runner.py."""
+"""Of one film, in flight: as services/gateway/jobs/runner.py has it."""
 
-SPOKEN_AT_ONCE = 8
-"""GATEWAY_PARALLEL_SENTENCES."""
+SPOKEN_AT_ONCE: int = GatewaySettings.model_fields["parallel_sentences"].default
+MAX_WAITING: int = AvatarSettings.model_fields["max_waiting"].default
+TTS_LANES: int = TtsSettings.model_fields["lanes"].default
 
 AGAIN_S = 1.0
-"""A segment that all replicas refuse is asked for again after so long."""
+"""What all replicas refuse is asked for again after about so long."""
 
-_DAY_S = 24 * 3600
+HELD_UP = 0.2
+"""What the order of a film costs, read off the simulation: see `in_order`. Sentences less alike than a cv of 0.6 cost
+more: twice as much with 1."""
+
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 Row = dict[str, Any]
 
@@ -57,17 +68,15 @@ class Service:
 
     replicas: int
     speed: float
-    """Seconds of film that a lane by itself makes in one second."""
+    """Seconds of film that a lane by itself makes in a second."""
     lanes: int = 1
-    """Segments that a replica works on at once; more wait."""
+    """Segments that a replica works on at once; others wait."""
     full_speed_lanes: float = 1.0
-    """How many of them go at full speed beside each other: all that have cores, one on a GPU, the gain of a batch."""
+    """How many of them lose nothing by each other: all that have cores, one on a GPU, the gain of a batch."""
     overhead_s: float = 0.0
     """What a segment costs beside its length."""
-    together: bool = False
-    """Whether a replica begins nothing before all it has begun is done: the batches of qwen3."""
-    max_waiting: int = 16
-    """More are refused by a replica."""
+    max_waiting: int = MAX_WAITING
+    """A replica refuses more."""
 
     @property
     def servers(self) -> float:
@@ -79,8 +88,11 @@ class Service:
         return self.overhead_s + length_s / self.speed
 
 
+# The model.
+
+
 def erlang_c(servers: int, load: float) -> float:
-    """Return the share of arrivals that wait where `load` of `servers` are busy on average (M/M/c, one line)."""
+    """Return the share of arrivals that wait where `load` of `servers` are busy on average (M/M/c)."""
     if load >= servers:
         return 1.0
     blocked = 1.0
@@ -90,74 +102,104 @@ def erlang_c(servers: int, load: float) -> float:
 
 
 def late_share(service: Service, segments_per_s: float, lengths: Lengths, budget_s: float) -> float:
-    """Return the share of segments that wait for longer than `budget_s`.
+    """Return the share of segments that wait for a lane for longer than `budget_s`.
 
-    Erlang's C tells who waits, and the waiting is exponential, as it is with exponential work; its mean is that of
-    exponential work times (1 + cv²) / 2, which is Lee and Longton's and right for a single server.
+    Erlang's C tells who waits. Who does has chosen a replica and stays there: its wait is exponential, what one lane
+    has in hand and this replica's part of the line. With one replica that is M/M/c to the letter. One gateway knows
+    what is in flight where; of many that do not know of each other, the bound is a replica by itself with its part.
     """
     work_s = service.work_s(lengths.mean_s)
     servers, load = math.floor(service.servers), segments_per_s * work_s
     if load >= servers:
         return 1.0
-    mean_wait_s = work_s / (servers - load) * (1 + lengths.cv**2) / 2
+    line = load / (servers - load) / service.replicas
+    mean_wait_s = work_s / service.full_speed_lanes * (1 + line)
     return erlang_c(servers, load) * math.exp(-budget_s / mean_wait_s)
 
 
+def segments_per_s(sessions: float, talk_share: float, lengths: Lengths) -> float:
+    """Return how many sentences are asked for where so many sessions hear one for `talk_share` of their time."""
+    return sessions * talk_share / lengths.mean_s
+
+
 def replicas_for_live(
-    sessions: int, talk_share: float, service: Service, lengths: Lengths, budget_s: float, most_late: float
+    sessions: float, talk_share: float, service: Service, lengths: Lengths, budget_s: float, most_late: float
 ) -> int:
-    """Return how many replicas keep the share of segments that wait for longer than `budget_s` below `most_late`."""
-    segments_per_s = sessions * talk_share / lengths.mean_s
+    """Return how many replicas keep the share of segments that wait for longer than `budget_s` at `most_late`."""
+    arrivals_per_s = segments_per_s(sessions, talk_share, lengths)
     return next(
         replicas
         for replicas in itertools.count(1)
-        if late_share(replace(service, replicas=replicas), segments_per_s, lengths, budget_s) <= most_late
+        if late_share(replace(service, replicas=replicas), arrivals_per_s, lengths, budget_s) <= most_late
     )
 
 
 def replicas_for_films(
     minutes_a_day: float, peak_factor: float, utilisation: float, service: Service, lengths: Lengths
 ) -> int:
-    """Return how many replicas are busy for `utilisation` of the time in the hours that ask `peak_factor` the mean."""
-    segments_per_s = 60 * minutes_a_day * peak_factor / _DAY_S / lengths.mean_s
-    return math.ceil(segments_per_s * service.work_s(lengths.mean_s) / service.full_speed_lanes / utilisation)
+    """Return how many replicas are busy for `utilisation` of the time while `peak_factor` of the mean is asked."""
+    sentences_per_s = minutes_a_day * peak_factor / (24 * 60) / lengths.mean_s
+    return math.ceil(sentences_per_s * service.work_s(lengths.mean_s) / service.full_speed_lanes / utilisation)
+
+
+def pace_of_jobs(face: Service) -> Pace:
+    """Return how much of a job's film is made at once."""
+    at_once = max(2, SEGMENTS_PER_REPLICA * face.replicas)
+    return Pace(spoken_at_once=SPOKEN_AT_ONCE, look_ahead=at_once, rendered_at_once=at_once)
+
+
+def in_order(servers: float, window: float) -> float:
+    """Return how busy one film keeps `servers` where `window` of its sentences may be in work or wait for their turn.
+
+    What is ready behind a sentence that takes long holds places that others could have.
+    """
+    return 1 / (1 + HELD_UP * math.log2(max(1.0, servers)) * (servers / window) ** 2)
 
 
 def film_s(minutes: float, speech: Service, face: Service, lengths: Lengths) -> float:
-    """Return how long a film takes that has both services to itself.
+    """Return how long a job takes that has both services to itself.
 
-    Its first sentence is spoken while nothing can be rendered. Then the slower service makes the rest, until at the
-    end its servers run out of work one after the other: what is left in the one that ends last is, beyond the
-    mean, the residual work times the harmonic number of servers less one.
+    Nothing can be rendered before the first sentence is spoken, which shares its replica with those after it. Then
+    the slower service sets the pace: speaking all and rendering what comes last, or rendering all, at the end of
+    which one server after the other has nothing left to do.
     """
     sentences = minutes * 60 / lengths.mean_s
-    spoken_side_by_side = min(speech.servers, SPOKEN_AT_ONCE)
-    first_s = speech.work_s(lengths.mean_s)
-    speaking_s = (sentences - 1) * speech.work_s(lengths.mean_s) / spoken_side_by_side
-    rendering_s = sentences * face.work_s(lengths.mean_s) / min(face.servers, sentences)
-    servers = min(face.servers, sentences)
-    residual_s = face.work_s(lengths.mean_s) * (1 + lengths.cv**2) / 2
-    tail_s = residual_s * (sum(1 / n for n in range(1, math.ceil(servers) + 1)) - 1)
-    return first_s + max(speaking_s + face.work_s(lengths.mean_s), rendering_s + tail_s)
+    speaking_s, rendering_s = speech.work_s(lengths.mean_s), face.work_s(lengths.mean_s)
+    at_once = min(sentences, SPOKEN_AT_ONCE)
+    speakers, painters = min(at_once, speech.servers), min(sentences, face.servers)
+    together = at_once / speakers
+    tail_s = rendering_s * (1 + lengths.cv**2) / 2 * sum(1 / n for n in range(2, math.floor(painters) + 1))
+    all_spoken_s = sentences * speaking_s / speakers / in_order(speakers, SPOKEN_AT_ONCE)
+    all_rendered_s = sentences * rendering_s / painters / in_order(painters, pace_of_jobs(face).rendered_at_once)
+    return max(all_spoken_s + together * rendering_s / face.servers, together * speaking_s + all_rendered_s + tail_s)
 
 
-def turnaround_s(alone_s: float, load: float) -> float:
-    """Return how long a film takes that shares the services: films in hand share them evenly (M/G/1-PS)."""
-    return alone_s / (1 - load)
+def turnaround_s(alone_s: float, work_s: float, load: float) -> float:
+    """Return how long a job takes beside others: in hand together, they share the replicas evenly (M/G/1-PS).
+
+    `alone_s` is how long it takes by itself, `work_s` the part of that in which all replicas are wanted.
+    """
+    return alone_s + work_s * load / (1 - load)
 
 
 def with_spares(needed: int, availability: float, certainty: float = 0.999) -> int:
-    """Return how many replicas have `needed` of them alive for the share `certainty` of the time."""
+    """Return how many replicas there must be for `needed` to be alive for `certainty` of the time."""
 
-    def certain(replicas: int) -> bool:
-        alive = (math.comb(replicas, n) * availability**n * (1 - availability) ** (replicas - n) for n in range(replicas + 1))
-        return sum(list(alive)[needed:]) >= certainty
+    def alive(replicas: int, number: int) -> float:
+        return math.comb(replicas, number) * availability**number * (1 - availability) ** (replicas - number)
 
-    return next(replicas for replicas in itertools.count(needed) if certain(replicas))
+    return next(
+        replicas
+        for replicas in itertools.count(needed)
+        if sum(alive(replicas, number) for number in range(needed, replicas + 1)) >= certainty
+    )
+
+
+# The simulation.
 
 
 class Clock:
-    """Time that passes from event to event."""
+    """Time that goes from event to event."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -165,31 +207,38 @@ class Clock:
         self._numbers = itertools.count()
 
     def after(self, delay_s: float, do: Callable[[], None]) -> None:
-        """Have something done."""
+        """Have something done then."""
         heapq.heappush(self._events, (self.now_s + delay_s, next(self._numbers), do))
 
-    def run(self, until: Callable[[], bool]) -> None:
-        """Let time pass."""
-        while self._events and not until():
+    def run(self, over: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass until it is over, or nothing is left to happen."""
+        while self._events and not over():
             self.now_s, _, do = heapq.heappop(self._events)
             do()
 
 
 @dataclass(eq=False)
 class Task:
-    """A sentence for a service, of one of `caller`s, each of which knows of its own tasks only."""
+    """A sentence for a service to work on."""
 
+    length_s: float
     work_s: float
     caller: int
-    done: Callable[[Task], None]
-    asked_s: float = 0.0
+    """Which gateway or worker asks: each knows of its own tasks only."""
+    done: Callable[[], None]
+    asked_s: float
     began_s: float = 0.0
-    ended_s: float = 0.0
+    ended_s: float = math.inf
     left_s: float = 0.0
+
+    @property
+    def wait_s(self) -> float:
+        """How long after it was asked for it could be played without a stop."""
+        return max(self.began_s, self.ended_s - self.length_s) - self.asked_s
 
 
 class Replica:
-    """Lanes that share what the replica can do, and a line of tasks."""
+    """Lanes that share what the replica can do, and a line before them."""
 
     def __init__(self, clock: Clock, service: Service, callers: int) -> None:
         self._clock = clock
@@ -204,7 +253,7 @@ class Replica:
 
     @property
     def has_room(self) -> bool:
-        """Whether a task is let in."""
+        """Whether it takes one more."""
         room = self._service.lanes + self._service.max_waiting
         return self.alive and len(self._begun) + len(self._waiting) < room
 
@@ -216,38 +265,38 @@ class Replica:
         self._go_on()
 
     def die(self) -> list[Task]:
-        """Drop everything, and return it."""
+        """Lose everything, and return it."""
         self._pass_time()
         lost = [*self._begun, *self._waiting]
-        self._begun, self.alive = [], False
+        self._begun.clear()
         self._waiting.clear()
         self.in_flight = [0] * len(self.in_flight)
-        self._go_on()
+        self.alive = False
+        self._plan += 1
         return lost
 
     @property
     def _pace(self) -> float:
-        return min(1.0, self._service.full_speed_lanes / max(1, len(self._begun)))
+        return min(1.0, self._service.full_speed_lanes / len(self._begun)) if self._begun else 0.0
 
     def _pass_time(self) -> None:
-        passed_s = self._clock.now_s - self._since_s
+        worked_s = (self._clock.now_s - self._since_s) * self._pace
         for task in self._begun:
-            task.left_s -= passed_s * self._pace
-        self.busy_s += passed_s * self._pace * len(self._begun) / self._service.full_speed_lanes
+            task.left_s -= worked_s
+        self.busy_s += worked_s * len(self._begun) / self._service.full_speed_lanes
         self._since_s = self._clock.now_s
 
     def _go_on(self) -> None:
-        if not (self._service.together and self._begun):
-            while self._waiting and len(self._begun) < self._service.lanes:
-                task = self._waiting.popleft()
-                task.began_s, task.left_s = self._clock.now_s, task.work_s
-                self._begun.append(task)
+        while self._waiting and len(self._begun) < self._service.lanes:
+            task = self._waiting.popleft()
+            task.began_s, task.left_s = self._clock.now_s, task.work_s
+            self._begun.append(task)
         self._plan += 1
         if self._begun:
             soonest_s = min(task.left_s for task in self._begun) / self._pace
-            self._clock.after(max(0.0, soonest_s), partial(self._end, self._plan))
+            self._clock.after(soonest_s, partial(self._end_of, self._plan))
 
-    def _end(self, plan: int) -> None:
+    def _end_of(self, plan: int) -> None:
         if plan != self._plan:  # something came between
             return
         self._pass_time()
@@ -258,62 +307,52 @@ class Replica:
             task.ended_s = self._clock.now_s
         self._go_on()
         for task in ended:
-            task.done(task)
+            task.done()
 
 
 @dataclass(frozen=True)
 class Deaths:
-    """Replicas of the avatar service die, and come back."""
+    """Replicas of the avatar service die and come back."""
 
     every_s: float
-    """Mean life of a replica."""
+    """Mean life of one."""
     away_s: float
     failover_s: float = LEASE_S
-    """Until what it worked on is asked of another one."""
+    """Until another one is asked for what it had in hand."""
 
 
 class Pool:
-    """The replicas of a service; a caller asks the one on which it has the least in flight."""
+    """All replicas of a service; each caller asks the one at which it has least in flight."""
 
-    def __init__(self, clock: Clock, service: Service, callers: int) -> None:
+    def __init__(self, clock: Clock, service: Service, callers: int = 1) -> None:
         self.service = service
         self.replicas = [Replica(clock, service, callers) for _ in range(service.replicas)]
         self._clock = clock
-        self._turns = itertools.count()
+        self._turns = [itertools.count() for _ in range(callers)]
 
     def ask(self, task: Task) -> None:
         """Have a task done."""
-        turn = next(self._turns) % len(self.replicas)
-        in_turn = self.replicas[turn:] + self.replicas[:turn]
-        free = [replica for replica in in_turn if replica.has_room]
-        if free:
-            min(free, key=lambda replica: replica.in_flight[task.caller]).take(task)
+        turn = next(self._turns[task.caller]) % len(self.replicas)
+        open_ones = [one for one in self.replicas[turn:] + self.replicas[:turn] if one.has_room]
+        if open_ones:
+            min(open_ones, key=lambda one: one.in_flight[task.caller]).take(task)
         else:
             self._clock.after(AGAIN_S, partial(self.ask, task))
 
-    def die_now_and_then(self, deaths: Deaths, random: Random) -> None:
-        """Let the replicas die and come back from now on."""
+    def live_and_die(self, deaths: Deaths, random: Random) -> None:
+        """Let replicas die now and then from now on."""
+
+        def live(replica: Replica) -> None:
+            replica.alive = True
+            self._clock.after(random.expovariate(1 / deaths.every_s), partial(die, replica))
 
         def die(replica: Replica) -> None:
             for task in replica.die():
                 self._clock.after(deaths.failover_s, partial(self.ask, task))
-            self._clock.after(deaths.away_s, partial(come_back, replica))
-
-        def come_back(replica: Replica) -> None:
-            replica.alive = True
-            self._clock.after(random.expovariate(1 / deaths.every_s), partial(die, replica))
+            self._clock.after(deaths.away_s, partial(live, replica))
 
         for replica in self.replicas:
-            come_back(replica)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How much of one film is made at once, as in services/gateway/pipeline.py; these are those of a live stream."""
-
-    spoken_at_once: int = 1
-    look_ahead: int = 2
-    rendered_at_once: int = 1
+            live(replica)
 
 
 @dataclass(eq=False)
@@ -325,62 +364,56 @@ class Film:
     face: Pool
     lengths_s: Sequence[float]
     pace: Pace
-    caller: int
     over: Callable[[Film], None]
-    began_s: float = 0.0
-    tasks: list[Task] = field(default_factory=list)
-    """What was asked of the avatar service, in order."""
+    caller: int = 0
+    asked_s: float = 0.0
+    spoken: list[Task] = field(default_factory=list)
+    rendered: list[Task] = field(default_factory=list)
+    _heard: int = 0
+    _shown: int = 0
 
-    def begin(self) -> None:
-        """Ask for the first sentences."""
-        self.began_s = self.clock.now_s
-        self._spoken: list[Task] = []
-        self._heard = self._shown = 0
-        self._go_on()
-
-    def _go_on(self, _: Task | None = None) -> None:
-        pace, total = self.pace, len(self.lengths_s)
-        self._heard = _first_undone(self._spoken, self._heard)
-        self._shown = _first_undone(self.tasks, self._shown)
-        while len(self.tasks) < min(self._heard, self._shown + pace.rendered_at_once):
-            self.tasks.append(self._asked(self.face, len(self.tasks)))
-        taken = min(self._heard, len(self.tasks) + pace.look_ahead)
-        while len(self._spoken) < min(total, taken + pace.spoken_at_once):
-            self._spoken.append(self._asked(self.speech, len(self._spoken)))
-        if self._shown == total:
+    def go_on(self) -> None:
+        """Ask for what can be made now."""
+        self._heard, self._shown = _done(self.spoken, self._heard), _done(self.rendered, self._shown)
+        while len(self.rendered) < min(self._heard, self._shown + self.pace.rendered_at_once):
+            self._ask(self.face, self.rendered)
+        taken = min(self._heard, len(self.rendered) + self.pace.look_ahead)
+        while len(self.spoken) < min(len(self.lengths_s), taken + self.pace.spoken_at_once):
+            self._ask(self.speech, self.spoken)
+        if self._shown == len(self.lengths_s):
             self.over(self)
 
-    def _asked(self, pool: Pool, index: int) -> Task:
-        work_s = pool.service.work_s(self.lengths_s[index])
-        task = Task(work_s, self.caller, self._go_on, asked_s=self.clock.now_s)
+    def _ask(self, pool: Pool, tasks: list[Task]) -> None:
+        length_s = self.lengths_s[len(tasks)]
+        task = Task(length_s, pool.service.work_s(length_s), self.caller, self.go_on, self.clock.now_s)
+        tasks.append(task)
         pool.ask(task)
-        return task
 
 
-def _first_undone(tasks: Sequence[Task], index: int) -> int:
-    while index < len(tasks) and tasks[index].ended_s:
-        index += 1
-    return index
+def _done(tasks: Sequence[Task], number: int) -> int:
+    """Return how many of `tasks` are done before the first that is not; of `number` that is known."""
+    while number < len(tasks) and tasks[number].ended_s < math.inf:
+        number += 1
+    return number
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A load, and what there is to bear it."""
+    """A load, and who bears it."""
 
     speech: Service
     face: Service
-    lengths: Lengths = Lengths()
+    lengths: Lengths
     turns_per_s: float = 0.0
-    """Somebody is spoken to live."""
+    """How often somebody begins to be spoken to live."""
     sentences_per_turn: float = 3.0
     films_per_s: float = 0.0
     sentences_per_film: float = 20.0
     interactive_share: float = 0.0
-    """Films that go before the others."""
-    films_at_once: int = 2
+    """Jobs that go before the others."""
+    films_at_once: int = 5
     """Of all workers together."""
     callers: int = 1
-    """Gateways and workers."""
     deaths: Deaths | None = None
 
 
@@ -389,46 +422,44 @@ class Outcome:
     """What came of it."""
 
     waits_s: list[float] = field(default_factory=list)
-    """How long each live segment waited for a lane of the avatar service."""
+    """Of each live segment, for the avatar service."""
     gaps: int = 0
-    """Live segments that had not begun when the one before was played to its end."""
-    films_s: list[float] = field(default_factory=list)
-    """From a job to its film."""
+    """Live segments that were not there when the one before had been played."""
+    films_s: dict[Priority, list[float]] = field(default_factory=lambda: {priority: [] for priority in PRIORITIES})
+    """From job to film."""
     utilisation: float = 0.0
+    """Of the avatar service."""
 
     def late_share(self, budget_s: float) -> float:
         """Return the share of live segments that waited for longer."""
         return sum(wait_s > budget_s for wait_s in self.waits_s) / len(self.waits_s)
 
 
-def simulate(scenario: Scenario, seed: int, segments: int) -> Outcome:
-    """Let about so many segments be made, and tell how it went; the first tenth is not counted."""
-    return _Simulation(scenario, Random(seed), segments).run()
+class Simulation:
+    """A scenario, until so many segments are made; the first tenth is not counted."""
 
-
-class _Simulation:
-    def __init__(self, scenario: Scenario, random: Random, segments: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, segments: int) -> None:
         self._scenario = scenario
-        self._random = random
-        self._most = segments
+        self._random = Random(seed)
+        self._segments = segments
         self._made = 0
         self._clock = Clock()
         self._speech = Pool(self._clock, scenario.speech, scenario.callers)
         self._face = Pool(self._clock, scenario.face, scenario.callers)
         self._callers = itertools.cycle(range(scenario.callers))
-        self._lines: tuple[deque[Film], deque[Film]] = (deque(), deque())
+        self._lines: dict[Priority, deque[Film]] = {priority: deque() for priority in PRIORITIES}
         self._in_hand = 0
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
-        scenario = self._scenario
-        if scenario.deaths:
-            self._face.die_now_and_then(scenario.deaths, self._random)
-        if scenario.turns_per_s:
-            self._arrive(scenario.turns_per_s, self._turn)
-        if scenario.films_per_s:
-            self._arrive(scenario.films_per_s, self._job)
-        self._clock.run(lambda: self._made >= self._most)
+        """Return what came of it."""
+        if self._scenario.deaths:
+            self._face.live_and_die(self._scenario.deaths, self._random)
+        if self._scenario.turns_per_s:
+            self._arrive(self._scenario.turns_per_s, self._turn)
+        if self._scenario.films_per_s:
+            self._arrive(self._scenario.films_per_s, self._job)
+        self._clock.run(lambda: self._made >= self._segments)
         busy_s = sum(replica.busy_s for replica in self._face.replicas)
         self._outcome.utilisation = busy_s / len(self._face.replicas) / self._clock.now_s
         return self._outcome
@@ -441,41 +472,247 @@ class _Simulation:
         self._clock.after(self._random.expovariate(per_s), arrived)
 
     def _turn(self) -> None:
-        self._film(self._scenario.sentences_per_turn, Pace(), self._turn_over).begin()
+        self._film(self._scenario.sentences_per_turn, Pace(), self._turn_over).go_on()
 
     def _job(self) -> None:
-        at_once = max(2, SEGMENTS_PER_REPLICA * self._scenario.face.replicas)
-        film = self._film(self._scenario.sentences_per_film, Pace(SPOKEN_AT_ONCE, at_once, at_once), self._film_over)
-        film.began_s = asked_s = self._clock.now_s
-        film.over = partial(self._film_over, asked_s=asked_s)
-        self._lines[self._random.random() >= self._scenario.interactive_share].append(film)
+        priority: Priority = "interactive" if self._random.random() < self._scenario.interactive_share else "batch"
+        over = partial(self._job_over, priority)
+        pace = pace_of_jobs(self._scenario.face)
+        self._lines[priority].append(self._film(self._scenario.sentences_per_film, pace, over))
         self._work()
 
-    def _film(self, mean_sentences: float, pace: Pace, over: Callable[..., None]) -> Film:
-        sentences = 1 + math.floor(math.log(1 - self._random.random()) / math.log(1 - 1 / mean_sentences))
-        lengths_s = [self._scenario.lengths.draw(self._random) for _ in range(sentences)]
-        return Film(self._clock, self._speech, self._face, lengths_s, pace, next(self._callers), over)
+    def _film(self, mean_sentences: float, pace: Pace, over: Callable[[Film], None]) -> Film:
+        lengths_s = [self._scenario.lengths.draw(self._random)]
+        while self._random.random() * mean_sentences >= 1:
+            lengths_s.append(self._scenario.lengths.draw(self._random))
+        caller, now_s = next(self._callers), self._clock.now_s
+        return Film(self._clock, self._speech, self._face, lengths_s, pace, over, caller, now_s)
 
     def _work(self) -> None:
-        while self._in_hand < self._scenario.films_at_once and any(self._lines):
+        while self._in_hand < self._scenario.films_at_once and any(self._lines.values()):
             self._in_hand += 1
-            next(line for line in self._lines if line).popleft().begin()
+            next(line for line in self._lines.values() if line).popleft().go_on()
 
-    def _film_over(self, film: Film, asked_s: float) -> None:
+    def _job_over(self, priority: Priority, film: Film) -> None:
         self._in_hand -= 1
         if self._counts(film):
-            self._outcome.films_s.append(self._clock.now_s - asked_s)
+            self._outcome.films_s[priority].append(self._clock.now_s - film.asked_s)
         self._work()
 
     def _turn_over(self, film: Film) -> None:
         if not self._counts(film):
             return
-        played_s = math.inf
-        for task, length_s in zip(film.tasks, film.lengths_s, strict=True):
-            self._outcome.waits_s.append(task.began_s - task.asked_s)
-            self._outcome.gaps += task.began_s > played_s
-            played_s = max(task.began_s, played_s if math.isfinite(played_s) else 0.0) + length_s
+        played_s = film.rendered[0].asked_s + film.rendered[0].wait_s
+        for task in film.rendered:
+            ready_s = task.asked_s + task.wait_s
+            self._outcome.waits_s.append(task.wait_s)
+            self._outcome.gaps += ready_s > played_s
+            played_s = max(ready_s, played_s) + task.length_s
 
     def _counts(self, film: Film) -> bool:
-        self._made += len(film.tasks)
-        return self._made > self._most / 10
+        self._made += len(film.rendered)
+        return self._made > self._segments / 10
+
+
+def simulate(scenario: Scenario, seed: int, segments: int) -> Outcome:
+    """Return what comes of a scenario."""
+    return Simulation(scenario, seed, segments).run()
+
+
+def simulated_film_s(minutes: float, speech: Service, face: Service, lengths: Lengths, films: int = 40) -> float:
+    """Return how long a job takes that has both services to itself, the mean of some."""
+
+    def one(seed: int) -> float:
+        clock, random = Clock(), Random(seed)
+        lengths_s = [lengths.draw(random) for _ in range(round(minutes * 60 / lengths.mean_s))]
+        pools = Pool(clock, speech), Pool(clock, face)
+        Film(clock, *pools, lengths_s, pace_of_jobs(face), over=lambda _: None).go_on()
+        clock.run()
+        return clock.now_s
+
+    return statistics.mean(one(seed) for seed in range(films))
+
+
+# One held against the other.
+
+LENGTHS = Lengths()
+"""The mean is that of the sentence in benchmarks/render.py, 10.2 a minute; the spread is assumed."""
+
+# Assumed: what an operator wants and expects.
+BUDGET_S, MOST_LATE, TALK_SHARE = 0.5, 0.05, 0.5
+
+ESPEAK = Service(1, 1000.0, lanes=TTS_LANES)
+"""Measured: a thousand times as fast as speech, by itself. The speed of `portrait` has it in it."""
+
+# Assumed until a GPU measures them: what users report of Qwen3-TTS, one row on an H100, and of other MuseTalk servers
+# on a 4090; and what tests/gpu demands. What a batch of voices gains is left out.
+QWEN3 = Service(1, 4.0, lanes=TTS_LANES)
+MUSETALK_72_FPS, MUSETALK_350_FPS = Service(1, 72 / 25), Service(1, 350 / 25)
+
+REPLICAS, LOADS = (1, 2, 4, 8, 16), (0.3, 0.5, 0.7, 0.9)
+_TOO_RARE = 0.002
+
+
+def portrait() -> Service:
+    """Return the portrait engine on two cores, as measured: nine minutes of film more, and what they took more."""
+    short, long = _measured("render_memory")[-2:]
+    return Service(1, 60 * (long["minutes"] - short["minutes"]) / (long["taken_s"] - short["taken_s"]))
+
+
+def main() -> None:
+    """Calculate, simulate, print the table and keep it."""
+    with ProcessPoolExecutor() as processes:
+        made = [processes.submit(*cell) for cell in cells()]
+        report("scaling", [*real(), *(row for one in made for row in one.result())])
+
+
+def cells() -> Iterator[tuple[Any, ...]]:
+    """Yield what is simulated: functions that return rows, and what they are called with."""
+    grid = list(itertools.product(REPLICAS, LOADS))
+    yield from ((jobs, *cell) for cell in reversed(grid))  # the longest first
+    yield from ((jobs, replicas, 0.7, 2) for replicas in (8, 16))
+    yield dying, 4, 0.7
+    yield preferred, 4, 0.7
+    yield from ((live, *cell) for cell in grid)
+    yield from ((live, 8, 0.7, gateways) for gateways in (2, 8))
+    yield from ((live, replicas, 0.7, 1, 4) for replicas in (1, 4))
+    yield from ((mixed, films_at_once) for films_at_once in (1, 2, 5))
+    shared = replace(MUSETALK_350_FPS, lanes=4)
+    for face, sessions in itertools.product(
+        (MUSETALK_72_FPS, portrait(), MUSETALK_350_FPS, shared), (1, 5, 10, 50, 100)
+    ):
+        yield needed, "avatar", sessions, face
+    yield from ((needed, "tts", sessions, QWEN3) for sessions in (1, 5, 10, 50, 100))
+    for minutes, replicas in itertools.product((1, 10, 60), REPLICAS):
+        yield alone, minutes, replicas, portrait(), 0, ESPEAK
+    yield from ((alone, 10, replicas, MUSETALK_350_FPS, voices, QWEN3) for voices, replicas in ((1, 1), (1, 4), (4, 4)))
+
+
+def live(replicas: int, load: float, gateways: int = 1, lanes: int = 1) -> list[Row]:
+    """How many segments of live turns come late, and before how many the film stands still."""
+    face = replace(portrait(), replicas=replicas, lanes=lanes)
+    per_s = load * replicas / face.work_s(LENGTHS.mean_s)
+    outcome = simulate(_turns(face, per_s, gateways), replicas, _enough(load))
+    what = "live, late" if lanes == 1 else f"live, late, {lanes} lanes share each replica"
+    modelled = late_share(face, per_s, LENGTHS, BUDGET_S)
+    if gateways > 1:
+        what += f", {gateways} gateways; bound"
+        modelled = late_share(replace(face, replicas=1), per_s / replicas, LENGTHS, BUDGET_S)
+    return _late(what, replicas, load, modelled, outcome)
+
+
+def mixed(films_at_once: int, replicas: int = 4, live_load: float = 0.2, load: float = 0.7) -> list[Row]:
+    """The same behind the segments of jobs."""
+    face = replace(portrait(), replicas=replicas)
+    full_per_s = replicas / face.work_s(LENGTHS.mean_s)
+    scenario = replace(_turns(face, live_load * full_per_s, gateways=2), films_at_once=films_at_once)
+    scenario = replace(scenario, films_per_s=(load - live_load) * full_per_s / scenario.sentences_per_film)
+    outcome = simulate(scenario, films_at_once, 2 * _enough(load))
+    modelled = late_share(face, load * full_per_s, LENGTHS, BUDGET_S)
+    return _late(f"live, late, with {films_at_once} jobs in hand", replicas, load, modelled, outcome)
+
+
+def needed(service: str, sessions: int, one: Service) -> list[Row]:
+    """How many replicas live sessions need: by the model, and the fewest that do in the simulation."""
+    per_s = segments_per_s(sessions, TALK_SHARE, LENGTHS)
+    load = per_s * one.work_s(LENGTHS.mean_s)
+
+    def enough(replicas: int) -> bool:
+        outcome = simulate(_turns(replace(one, replicas=replicas), per_s), replicas, 20_000)
+        return outcome.late_share(BUDGET_S) <= MOST_LATE
+
+    fewest = next(filter(enough, itertools.count(math.floor(load) + 1)))
+    modelled = replicas_for_live(sessions, TALK_SHARE, one, LENGTHS, BUDGET_S, MOST_LATE)
+    what = f"{service} replicas for {sessions} live, speed {one.speed:.1f}, lanes {one.lanes}"
+    return [_row(what, fewest, load / fewest, modelled, fewest)]
+
+
+def jobs(replicas: int, load: float, films_at_once: int = 5) -> list[Row]:
+    """How long jobs of two minutes take from being asked for."""
+    outcome, modelled_s = _jobs(replicas, load, films_at_once=films_at_once)
+    found_s = statistics.mean(outcome.films_s["batch"])
+    return [_row(f"a job of two minutes, s, {films_at_once} in hand", replicas, load, modelled_s, found_s)]
+
+
+def dying(replicas: int, load: float) -> list[Row]:
+    """The same where every replica dies once in ten minutes, and is away for one."""
+    deaths = Deaths(every_s=600, away_s=60)
+    outcome, _ = _jobs(replicas, load, deaths=deaths)
+    modelled_s = _turnaround_s(replicas, load * (deaths.every_s + deaths.away_s) / deaths.every_s)
+    found_s = statistics.mean(outcome.films_s["batch"])
+    return [_row("a job of two minutes, s, replicas die", replicas, load, modelled_s, found_s)]
+
+
+def preferred(replicas: int, load: float) -> list[Row]:
+    """What a fifth of the jobs gains by going before the others."""
+    outcome, _ = _jobs(replicas, load, films_at_once=1, interactive_share=0.2)
+    what = "a job of two minutes, s, 1 in hand"
+    return [
+        _row(f"{what}, {priority}", replicas, load, None, statistics.mean(films_s))
+        for priority, films_s in outcome.films_s.items()
+    ]
+
+
+def alone(minutes: int, replicas: int, one: Service, voices: int, speech: Service) -> list[Row]:
+    """How long a film takes by itself."""
+    both = replace(speech, replicas=max(1, voices)), replace(one, replicas=replicas)
+    what = f"a film of {minutes} min alone, s" + (f", {voices} × qwen3" if voices else "")
+    return [_row(what, replicas, None, film_s(minutes, *both, LENGTHS), simulated_film_s(minutes, *both, LENGTHS))]
+
+
+def real() -> list[Row]:
+    """What a film took on real services, on four replicas; what the engine and each segment take is known from one."""
+    one, four = _measured("jobs_long_film")
+    engine_s = one["wall_s"] * one["replicas_busy"]
+    overhead_s = (one["wall_s"] - engine_s) / one["segments"]
+    face = Service(four["replicas"], one["film_s"] / engine_s, overhead_s=overhead_s)
+    modelled_s = film_s(four["film_s"] / 60, ESPEAK, face, Lengths(four["film_s"] / four["segments"]))
+    return [_row("a film alone, s, real services", four["replicas"], None, modelled_s, four["wall_s"])]
+
+
+def _measured(name: str) -> list[Row]:
+    rows: list[Row] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    return rows
+
+
+def _turns(face: Service, per_s: float, gateways: int = 1) -> Scenario:
+    scenario = Scenario(ESPEAK, face, LENGTHS, callers=gateways)
+    return replace(scenario, turns_per_s=per_s / scenario.sentences_per_turn)
+
+
+def _jobs(replicas: int, load: float, **changes: Any) -> tuple[Outcome, float]:
+    face = replace(portrait(), replicas=replicas)
+    scenario = Scenario(ESPEAK, face, LENGTHS, **changes)
+    per_s = load * replicas / face.work_s(LENGTHS.mean_s)
+    scenario = replace(scenario, films_per_s=per_s / scenario.sentences_per_film)
+    return simulate(scenario, replicas, 2 * _enough(load)), _turnaround_s(replicas, load)
+
+
+def _turnaround_s(replicas: int, load: float) -> float:
+    face = replace(portrait(), replicas=replicas)
+    film_length_s = Scenario.sentences_per_film * LENGTHS.mean_s
+    alone_s = film_s(film_length_s / 60, ESPEAK, face, LENGTHS)
+    return turnaround_s(alone_s, film_length_s / face.speed / replicas, load)
+
+
+def _enough(load: float) -> int:
+    """Return how many segments tell enough: the fuller the replicas, the longer a bad time lasts."""
+    return round(10_000 / math.pow(1 - load, 1.5))
+
+
+def _late(what: str, replicas: int, load: float, modelled: float, outcome: Outcome) -> list[Row]:
+    gaps = outcome.gaps / len(outcome.waits_s)
+    found = outcome.late_share(BUDGET_S)
+    return [
+        _row(what, replicas, load, modelled, found),
+        _row(what.replace("late", "after a gap").removesuffix("; bound"), replicas, load, None, gaps),
+    ]
+
+
+def _row(what: str, replicas: int, load: float | None, model: float | None, found: float) -> Row:
+    off = None if model is None or max(model, found) < _TOO_RARE else f"{model / found - 1:+.0%}"
+    return {"what": what, "replicas": replicas, "load": load, "model": model, "found": found, "model is off by": off}
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,6 @@ from typing import Protocol
 from urllib.parse import quote, unquote
 
 import httpx
-from cachetools import TTLCache
 from pydantic import TypeAdapter
 
 from services.contract.errors import EngineFailed, InvalidRequest, ServiceError
@@ -36,12 +35,13 @@ from services.contract.speech import (
 )
 from services.contract.video import AvatarInfo, FrameParams, LipSyncEngineInfo, LipSyncParams, Preparation
 from services.gateway.calling import CONNECT_TIMEOUT_S, ServiceClient
+from services.gateway.fresh import Fresh
 
 _log = logging.getLogger(__name__)
 
 _PREPARING_TIMEOUT = httpx.Timeout(1800.0, connect=CONNECT_TIMEOUT_S)
 """A face may have to be followed through a long clip before there is an answer."""
-_ENGINES_TTL_S = 5.0
+_ASKED_EVERY_S = 5.0
 _AVATARS = TypeAdapter(list[AvatarInfo])
 _ENGINES = TypeAdapter(list[SpeechEngineInfo])
 _STORED_VOICES = TypeAdapter(list[StoredVoice])
@@ -80,17 +80,23 @@ class TtsClient(ServiceClient):
 
     def __init__(self, urls: str) -> None:
         super().__init__("tts", urls)
-        self._engines: TTLCache[str, list[SpeechEngineInfo]] = TTLCache(1, _ENGINES_TTL_S)
+        self._engines = Fresh(self._all_engines, _ASKED_EVERY_S)
 
     async def engine(self) -> SpeechEngineInfo:
         """Return which engine speaks unless another is asked for, and its voices."""
         return SpeechEngineInfo.model_validate_json(await self._get("/v1/engine"))
 
     async def engines(self) -> list[SpeechEngineInfo]:
-        """Return all engines that speak here, as they were some seconds ago at most: nearly every request asks."""
-        if (known := self._engines.get("all")) is None:
-            known = self._engines["all"] = _ENGINES.validate_json(await self._get("/v1/engines"))
-        return known
+        """Return all engines that speak here, as they were some seconds ago: nearly every request asks."""
+        return await self._engines.get()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._engines.aclose()
+        await super().aclose()
+
+    async def _all_engines(self) -> list[SpeechEngineInfo]:
+        return _ENGINES.validate_json(await self._get("/v1/engines"))
 
     @asynccontextmanager
     async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
@@ -162,18 +168,21 @@ class AvatarClient(ServiceClient):
 
     def __init__(self, urls: str) -> None:
         super().__init__("avatar", urls)
-        self._revision: TTLCache[str, str] = TTLCache(1, _ENGINES_TTL_S)
+        self._engine = Fresh(self.engine, _ASKED_EVERY_S)
 
     async def engine(self) -> LipSyncEngineInfo:
         """Return which engine animates."""
         return LipSyncEngineInfo.model_validate_json(await self._get("/v1/engine"))
 
     async def revision(self) -> str:
-        """Return which engine animates, as it was some seconds ago at most: what it makes changes with it."""
-        if (known := self._revision.get("engine")) is None:
-            info = await self.engine()
-            known = self._revision["engine"] = f"{info.engine} {info.revision}"
-        return known
+        """Return which engine animates, as it was some seconds ago: what it makes changes with it."""
+        info = await self._engine.get()
+        return f"{info.engine} {info.revision}"
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._engine.aclose()
+        await super().aclose()
 
     async def name(self) -> str:
         """Return the name of the engine that animates."""

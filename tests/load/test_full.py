@@ -20,7 +20,7 @@ SIZED_FOR_FOUR = {
     "AVATAR_MAX_WAITING": "2",
     "TTS_LANES": "2",
     "TTS_MAX_WAITING": "2",
-    "GATEWAY_JOBS_WAITING": "4",
+    "GATEWAY_JOBS_OPEN": "4",
 }
 SAID_BEFORE = {"input": "This was said before.", "response_format": "wav"}
 
@@ -67,7 +67,8 @@ def test_two_hundred_clients_at_once_are_served_or_told_when_to_come_back(tmp_pa
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
         served = Counter(kind for kind, answer in answers if answer.status_code == 200)
         assert served["cached"] == CLIENTS // 4, "what is cached needs nobody"
-        assert all(served[kind] for kind in ("film", "speech", "job"))
+        assert served["job"] >= 4
+        assert served["film"] + served["speech"] >= 4
         assert len(refused) > CLIENTS // 4, "it was far too much"
         assert set(health) == {200}
         with httpx.Client(base_url=machines.gateway.url, timeout=60) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -16,7 +17,7 @@ from services.gateway.jobs.queue import JobQueue, Lease
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord
 from services.gateway.jobs.redis_queue import RedisQueue
 from services.gateway.jobs.redis_store import RedisStore
-from services.gateway.jobs.store import JobStore
+from services.gateway.jobs.store import JobStore, Room
 from services.gateway.script import Scene, Script
 from tests.redis import RedisProcess, running_redis
 
@@ -195,14 +196,18 @@ def test_jobs_are_listed_by_owner_and_page(stores: Stores) -> None:
     run(visit)
 
 
-def test_what_is_not_over_is_counted(stores: Stores) -> None:
+def test_there_is_room_for_so_many_that_are_not_over(stores: Stores) -> None:
     async def visit() -> None:
-        store = stores()
-        for name in "abc":
-            await store.add(record(name), "task")
-        await store.change("a", lambda one: one.updated(status="completed"))
-        await store.remove("b")
-        assert (await store.count_waiting("ann"), await store.count_waiting("bob")) == (1, 0)
+        store, room = stores(), Room(of_all=4, of_each=2)
+        came = [stores().add(record(f"a{number}"), "task", room) for number in range(6)]
+        assert Counter(await asyncio.gather(*came)) == {"added": 2, "owner_full": 4}
+        came = [stores().add(record(f"b{number}", owner=f"b{number}"), "task", room) for number in range(6)]
+        assert Counter(await asyncio.gather(*came)) == {"added": 2, "all_full": 4}
+        page = await store.listed("ann", "", 9, newest_first=True)
+        await store.change(page.records[0].id, lambda one: one.updated(status="completed"))
+        assert await store.add(record("a9"), "task", room) == "added"
+        await store.remove(page.records[1].id)
+        assert await store.add(record("a10"), "task", room) == "added"
 
     run(visit)
 

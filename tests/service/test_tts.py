@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing, asynccontextmanager
 
 import httpx
 import pytest
@@ -236,9 +236,12 @@ def test_a_client_that_leaves_in_mid_speech_frees_the_lane() -> None:
 
 
 def test_a_full_service_says_when_to_come_back() -> None:
+    def holding() -> Generator[None, None, None]:
+        yield
+
     async def visit(client: httpx.AsyncClient, speaker: Speaker) -> None:
-        async with client.stream("POST", "/v1/speech", json={"text": LONG, "speed": 0.3}) as answer:
-            await anext(answer.aiter_raw())
+        async with aclosing(speaker.lane.stream(holding)) as held:
+            await anext(held)
             refusal = await client.post("/v1/speech", json={"text": "Hello"})
             assert refusal.status_code == 503
             assert refusal.json()["code"] == "at_capacity"

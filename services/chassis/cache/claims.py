@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from services.chassis.cache.shared import RedisCache
 
-_CLAIM_S = 5.0
-_RENEWED_EVERY_S = 1.5
+_CLAIM_S = 2.5
+_RENEWED_EVERY_S = 0.8
 _LOOKED_EVERY_S = 0.05
 _PATIENCE_S = 120.0
 
@@ -19,7 +19,7 @@ _PATIENCE_S = 120.0
 async def claimed(shared: RedisCache | None, key: str) -> AsyncGenerator[bool, None]:
     """Hold the claim on `key` until the block ends; give whether somebody else held it before.
 
-    A claim whose holder died is free after five seconds. Without Redis everybody holds it at once.
+    A claim whose holder died is free after some seconds. Without Redis everybody holds it at once.
     """
     if shared is None:
         yield False

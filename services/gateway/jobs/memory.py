@@ -15,7 +15,7 @@ from cachetools import TTLCache
 from services.contract.jobs import JobEventType
 from services.gateway.jobs.queue import FILM_LINES, LEASE_S, MOST_DELIVERIES, Lease, Line
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord, Page
-from services.gateway.jobs.store import Change, Throughput
+from services.gateway.jobs.store import NO_END, Added, Change, Room, Throughput
 from services.gateway.jobs.terms import (
     FIRST_GUESS_S,
     HEARTBEAT_S,
@@ -60,11 +60,17 @@ class MemoryStore:
         """Take a key back."""
         self._claims.pop((owner, key), None)
 
-    async def add(self, record: JobRecord, task: str) -> None:
+    async def add(self, record: JobRecord, task: str, room: Room = NO_END) -> Added:
         """Keep a new job, and put its task in line."""
+        still_open = [one.owner for one in self._records.values() if not one.over]
+        if len(still_open) >= room.of_all:
+            return "all_full"
+        if still_open.count(record.owner) >= room.of_each:
+            return "owner_full"
         self._records[record.id] = record
         self._tell(record, "video.queued")
         await self._queue.put(task, record.job.priority)
+        return "added"
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""
@@ -87,10 +93,6 @@ class MemoryStore:
         ids = [record.id for record in own]
         begin = ids.index(after) + 1 if after in ids else 0
         return Page(records=own[begin : begin + limit], has_more=len(own) > begin + limit)
-
-    async def count_waiting(self, owner: str) -> int:
-        """Return how many of the owner's jobs are not over."""
-        return sum(record.owner == owner and not record.over for record in self._records.values())
 
     async def remove(self, job_id: str) -> bool:
         """Forget a job and its events."""

@@ -3,7 +3,7 @@
 talkie:job:<id>           the record, JSON
 talkie:job:<id>:events    a stream: what happened to it
 talkie:jobs:of:<owner>    a sorted set: the owner's jobs by age
-talkie:jobs:open:<owner>  a set: those that are not over
+talkie:jobs:open          a set: those that are not over; talkie:jobs:open:<owner> the owner's
 talkie:jobs:expiring      a sorted set: when each film goes
 talkie:jobs:alive         a sorted set: which workers live, until when
 talkie:jobs:usual_s       how long a film takes
@@ -22,7 +22,7 @@ from services.contract.jobs import JobEventType
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord, Page
 from services.gateway.jobs.redis_patience import connect, patiently
 from services.gateway.jobs.redis_queue import line_of
-from services.gateway.jobs.store import Change, Throughput
+from services.gateway.jobs.store import NO_END, Added, Change, Room, Throughput
 from services.gateway.jobs.terms import (
     CLAIM_KEPT_S,
     EVENTS_KEPT_LONG,
@@ -35,7 +35,23 @@ from services.gateway.jobs.terms import (
 )
 
 _EXPIRING, _ALIVE, _USUAL_S = "talkie:jobs:expiring", "talkie:jobs:alive", "talkie:jobs:usual_s"
+_OPEN = "talkie:jobs:open"
 _BLOCK_MS = 2_000
+
+# All at once, so that many who come together do not each find the same last place free. An answer that was lost
+# is asked for again, and the job is there already.
+_ADD = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'added' end
+if redis.call('SCARD', KEYS[3]) >= tonumber(ARGV[6]) then return 'all_full' end
+if redis.call('SCARD', KEYS[4]) >= tonumber(ARGV[7]) then return 'owner_full' end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[3])
+redis.call('SADD', KEYS[3], ARGV[1])
+redis.call('SADD', KEYS[4], ARGV[1])
+redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1])
+redis.call('XADD', KEYS[6], '*', 'task', ARGV[4])
+return 'added'
+"""
 
 
 class RedisStore:
@@ -43,6 +59,7 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url, _BLOCK_MS / 1000)
+        self._add = self._redis.register_script(_ADD)
 
     async def claim(self, owner: str, key: str, claim: Claim) -> Claim | None:
         """Let an idempotency key stand for a request."""
@@ -66,21 +83,20 @@ class RedisStore:
         """Take a key back."""
         await patiently(lambda: self._redis.delete(_key(owner, key)))
 
-    async def add(self, record: JobRecord, task: str) -> None:
+    async def add(self, record: JobRecord, task: str, room: Room = NO_END) -> Added:
         """Keep a new job, and put its task in line: both or neither."""
-
-        async def ask() -> None:
-            if await self._redis.exists(_job(record.id)):  # the answer to an earlier try was lost
-                return
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(_job(record.id), record.model_dump_json())
-                pipe.zadd(f"talkie:jobs:of:{record.owner}", {record.id: time.time()})
-                pipe.sadd(f"talkie:jobs:open:{record.owner}", record.id)
-                _tell(pipe, record, "video.queued")
-                pipe.xadd(line_of(record.job.priority), {"task": task})
-                await pipe.execute()
-
-        await patiently(ask)
+        keys = [
+            _job(record.id),
+            _events(record.id),
+            _OPEN,
+            f"{_OPEN}:{record.owner}",
+            f"talkie:jobs:of:{record.owner}",
+            line_of(record.job.priority),
+        ]
+        queued = JobEvent.of(record.job, "video.queued").model_dump_json()
+        args = [record.id, record.model_dump_json(), queued, task, time.time(), room.of_all, room.of_each]
+        answer: Added = await patiently(lambda: self._add(keys=keys, args=args))
+        return answer
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""
@@ -101,7 +117,8 @@ class RedisStore:
                     pipe.multi()
                     pipe.set(_job(job_id), changed.model_dump_json())
                     if changed.over:
-                        pipe.srem(f"talkie:jobs:open:{changed.owner}", job_id)
+                        pipe.srem(_OPEN, job_id)
+                        pipe.srem(f"{_OPEN}:{changed.owner}", job_id)
                         pipe.xtrim(_events(job_id), maxlen=EVENTS_KEPT_LONG, approximate=True)
                         if changed.job.expires_at is not None:
                             pipe.zadd(_EXPIRING, {job_id: changed.job.expires_at})
@@ -129,10 +146,6 @@ class RedisStore:
         records = [JobRecord.model_validate_json(one) for one in kept[:limit] if one is not None]
         return Page(records=records, has_more=len(ids) > limit)
 
-    async def count_waiting(self, owner: str) -> int:
-        """Return how many of the owner's jobs are not over."""
-        return int(await patiently(lambda: self._redis.scard(f"talkie:jobs:open:{owner}")))
-
     async def remove(self, job_id: str) -> bool:
         """Forget a job and its events."""
         record = await self.get(job_id)
@@ -143,7 +156,8 @@ class RedisStore:
                 pipe.delete(_job(job_id), _events(job_id))
                 if record is not None:
                     pipe.zrem(f"talkie:jobs:of:{record.owner}", job_id)
-                    pipe.srem(f"talkie:jobs:open:{record.owner}", job_id)
+                    pipe.srem(_OPEN, job_id)
+                    pipe.srem(f"{_OPEN}:{record.owner}", job_id)
                 await pipe.execute()
             return record is not None
 

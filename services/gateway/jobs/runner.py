@@ -238,7 +238,12 @@ async def _told(film: AsyncGenerator[FilmEvent, None], progress: _Progress) -> A
 
 
 def _going_on(fields: dict[str, object], record: JobRecord) -> JobRecord | None:
-    return None if record.over else record.updated(**fields).model_copy(update={"put_off_since": None})
+    """Return the record further on; what another worker had done already is not undone."""
+    if record.over:
+        return None
+    if int(str(fields["segments_done"])) < record.job.segments_done:
+        fields = {"eta_seconds": fields["eta_seconds"]}
+    return record.updated(**fields).model_copy(update={"put_off_since": None})
 
 
 def _put_off_for_services(record: JobRecord) -> JobRecord | None:

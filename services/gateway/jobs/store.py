@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from services.contract.jobs import JobEventType
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord, Page
@@ -27,6 +27,20 @@ class Throughput:
         return max(1, round(self.usual_s * (waiting + 1) / max(1, self.slots)))
 
 
+@dataclass(frozen=True)
+class Room:
+    """How many jobs may be open, that is, not over."""
+
+    of_all: int
+    of_each: int
+    """Of one owner."""
+
+
+NO_END = Room(10**9, 10**9)
+
+Added = Literal["added", "all_full", "owner_full"]
+
+
 class JobStore(Protocol):
     """Keeps job records and their events. Raises `Unavailable` when it cannot be reached."""
 
@@ -39,8 +53,11 @@ class JobStore(Protocol):
     async def unclaim(self, owner: str, key: str) -> None:
         """Take a key back, because nothing came of its request."""
 
-    async def add(self, record: JobRecord, task: str) -> None:
-        """Keep a new job and put its task in line, both or neither; its first event is `video.queued`."""
+    async def add(self, record: JobRecord, task: str, room: Room = NO_END) -> Added:
+        """Keep a new job and put its task in line, both or neither; its first event is `video.queued`.
+
+        Return whether there was room for it.
+        """
 
     async def get(self, job_id: str) -> JobRecord | None:
         """Return a job, or None."""
@@ -50,9 +67,6 @@ class JobStore(Protocol):
 
     async def listed(self, owner: str, after: str, limit: int, *, newest_first: bool) -> Page:
         """Return `limit` of the owner's jobs at most, those after the job `after`; from the beginning without it."""
-
-    async def count_waiting(self, owner: str) -> int:
-        """Return how many of the owner's jobs are not over."""
 
     async def remove(self, job_id: str) -> bool:
         """Forget a job and its events; return whether there was one."""

@@ -19,7 +19,7 @@ from services.gateway.jobs.asking import JobAsk, SceneAsk
 from services.gateway.jobs.queue import JobQueue
 from services.gateway.jobs.record import Claim, JobEvent, JobRecord
 from services.gateway.jobs.shelf import FilmShelf
-from services.gateway.jobs.store import JobStore
+from services.gateway.jobs.store import JobStore, Room
 from services.gateway.jobs.tasks import film_task
 from services.gateway.jobs.terms import is_event_id
 from services.gateway.jobs.webhooks import Webhooks
@@ -109,9 +109,13 @@ class VideoJobs:
         except BaseException:
             await self._store.unclaim(owner, key)
             raise
-        # From here on the job may exist, whatever the answer to this tells.
+        # From here on the job may exist, whatever the answer to this tells; but not where there is no room.
         await self._store.settle(owner, key, claim)
-        return await self._enqueue(record), False
+        try:
+            return await self._enqueue(record), False
+        except (AtCapacity, TooManyRequests):
+            await self._store.unclaim(owner, key)
+            raise
 
     async def _replayed(self, known: Claim, digest: str) -> VideoJob:
         if known.digest != digest:
@@ -133,7 +137,6 @@ class VideoJobs:
             )
         if ask.webhook_url:
             await self._webhooks.check(ask.webhook_url)
-        await self._check_room(owner)
         script, notices = await self._script(asked)
         engine = (await self._avatar.engine()).engine
         if ask.model and ask.model != engine:
@@ -148,7 +151,6 @@ class VideoJobs:
         if len(source.script.scenes) > 1:
             raise InvalidRequest("This film has several scenes; send all of them to POST /v1/videos.", param="prompt")
         self._casting.check_text(prompt)
-        await self._check_room(owner)
         script = replace(source.script, scenes=(replace(source.script.scenes[0], text=prompt),))
         job = _job(job_id, source.job.model, script, (), source.job.priority)
         job = job.model_copy(update={"remixed_from_video_id": source_id})
@@ -171,21 +173,16 @@ class VideoJobs:
         notices = dict.fromkeys(notice for cast in casts.values() for notice in cast.notices)
         return replace(first.script, scenes=tuple(scenes)), tuple(notices)
 
-    async def _check_room(self, owner: str) -> None:
-        waiting = await self._queue.waiting()
-        if waiting >= self._settings.jobs_waiting:
-            raise AtCapacity(f"{waiting} jobs wait already; try again later.", retry_after_s=await self._room_in_s())
-        own = await self._store.count_waiting(owner)
-        if own >= self._settings.jobs_waiting_each:
-            raise TooManyRequests(f"{own} of your jobs are not done yet.", retry_after_s=await self._room_in_s())
-
-    async def _room_in_s(self) -> int:
-        """Return after how long one of the jobs that are worked on will be done, about."""
-        return (await self._store.throughput()).wait_s(0)
-
     async def _enqueue(self, record: JobRecord) -> VideoJob:
-        await self._store.add(record, film_task(record.id))
-        return record.job
+        """Take a job in; raises `AtCapacity` or `TooManyRequests`."""
+        room = Room(self._settings.jobs_open, self._settings.jobs_open_each)
+        added = await self._store.add(record, film_task(record.id), room)
+        if added == "added":
+            return record.job
+        in_s = (await self._store.throughput()).wait_s(0)
+        if added == "owner_full":
+            raise TooManyRequests(f"{room.of_each} of your jobs are not done yet.", retry_after_s=in_s)
+        raise AtCapacity(f"{await self._queue.waiting()} jobs wait already; try again later.", retry_after_s=in_s)
 
 
 def _job(job_id: str, engine: str, script: Script, notices: tuple[str, ...], priority: str) -> VideoJob:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -157,9 +158,10 @@ async def _encoded(pieces: AsyncGenerator[bytes, None], audio_format: AudioForma
     encoder = encoder_for(audio_format)
     async with aclosing(pieces):
         async for pcm in pieces:
-            if data := encoder.encode(pcm):
+            # Encoding is work, and the event loop has other clients.
+            if data := await to_thread.run_sync(encoder.encode, pcm):
                 yield data
-    if data := encoder.finish():
+    if data := await to_thread.run_sync(encoder.finish):
         yield data
 
 
