@@ -544,10 +544,10 @@ LENGTHS = Lengths()
 BUDGET_S, MOST_LATE, TALK_SHARE = 0.5, 0.05, 0.5
 
 ESPEAK = Service(1, 1000.0, lanes=TTS_LANES)
-"""Measured: a thousand times as fast as speech, by itself. The speed of `portrait` has it in it."""
+"""Not what is waited for: hundreds of times as fast as speech were measured, and `portrait` has it in it."""
 
 # Assumed until a GPU measures them: what users report of Qwen3-TTS, one row on an H100, and of other MuseTalk servers
-# on a 4090; and what tests/gpu demands. What a batch of voices gains is left out.
+# on a 4090; and the aim of docs/decisions/0017. What a batch of voices gains is left out.
 QWEN3 = Service(1, 4.0, lanes=TTS_LANES)
 MUSETALK_72_FPS, MUSETALK_350_FPS = Service(1, 72 / 25), Service(1, 350 / 25)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +25,15 @@ _READINESS_TIMEOUT_S = 3.0
 _REASON = TypeAdapter(dict[str, str])
 
 
+def _kept_alive() -> list[tuple[int, int, int]]:
+    """Return the socket options by which a machine that vanished is noticed within twenty seconds."""
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # names that not every system has
+    return options + [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted.items() if hasattr(socket, name)
+    ]
+
+
 class ServiceClient:
     """One service over HTTP; its problems become errors of ours."""
 
@@ -33,7 +43,8 @@ class ServiceClient:
         self.replicas = Replicas(name, urls)
         timeout = httpx.Timeout(_SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        self._http = httpx.AsyncClient(base_url=self.replicas.base_url, timeout=timeout, limits=limits, trust_env=False)
+        transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False, socket_options=_kept_alive())
+        self._http = httpx.AsyncClient(base_url=self.replicas.base_url, timeout=timeout, transport=transport)
 
     async def check_ready(self) -> None:
         """Return when one of the service is ready; raise `Unavailable` otherwise."""

@@ -85,7 +85,7 @@ def test_artwork_is_laid_together(library: AvatarLibrary, folder: Path, faces: M
     source = avatar.source
     assert avatar.info.model_dump() == {
         "name": "maya", "title": "Maya", "license": "CC0-1.0", "voice": "female", "width": 64, "height": 80,
-        "motion_s": 0.0, "warnings": [],
+        "motion_s": 0.0, "warnings": [], "digest": "",
     }  # fmt: skip
     assert source.portrait[0, 0].tolist() == [0, 255, 0]
     assert source.portrait[40, 30].tolist() == [0, 0, 255]
