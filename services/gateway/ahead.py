@@ -21,6 +21,7 @@ class Ahead(Generic[T]):
         self._source = source
         self._queue: asyncio.Queue[T] = asyncio.Queue(most_ahead)
         self._filling = asyncio.create_task(self._fill())
+        self._closing: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Ahead[T]:
         return self
@@ -41,6 +42,11 @@ class Ahead(Generic[T]):
 
     async def aclose(self) -> None:
         """Stop the source."""
+        # The reader's task may be cancelled again at every await, so closing has its own.
+        self._closing = self._closing or asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self._filling.cancel()
         await asyncio.gather(self._filling, return_exceptions=True)
         await self._source.aclose()
