@@ -13,9 +13,9 @@ from pydantic import Field
 
 from services.avatar.app import create_app
 from services.avatar.engine import VideoFrame
-from services.avatar.motion import MotionPath
 from services.avatar.settings import AvatarSettings
 from services.chassis.server import run_service
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 from tests.service.card import CardEngine, CardTrack
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.avatar.motion import MotionPath
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import GpuState
 

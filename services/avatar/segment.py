@@ -11,8 +11,8 @@ import numpy.typing as npt
 import soxr
 
 from services.avatar.engine import FrameSize
-from services.avatar.motion import MotionPath
 from services.contract.errors import InvalidRequest
+from services.contract.motion import MotionPath
 from services.contract.speech import SAMPLE_BYTES, AudioChunk
 from services.contract.video import FILM_SAMPLE_RATE_HZ, LipSyncParams, Timeline
 

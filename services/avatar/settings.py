@@ -33,7 +33,13 @@ class AvatarSettings(CachingSettings):
         validation_alias=AliasChoices("AVATAR_MODELS_DIR", "MODELS_DIR"),
         description="Folder of model files; the face module keeps its two small ones in `face/`.",
     )
-    lanes: int = Field(1, ge=1, le=64, description="Segments rendered side by side; each keeps two cores busy.")
+    lanes: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Segments rendered side by side; each keeps two cores busy. With one, the idle pieces of live "
+        "sessions wait behind whole sentences.",
+    )
     max_waiting: int = Field(16, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
     longest_segment_s: float = Field(600.0, gt=0, description="Longer segments are refused.")
     max_frame_pixels: int = Field(3840 * 2160, gt=0, description="Larger frames are refused.")

@@ -15,6 +15,9 @@ from services.contract.speech import AUTO
 _TELLING_LETTERS = 16
 """A sentence of fewer letters says too little to settle the language of others."""
 
+_MOST_TEXT_CHARS = 4_000
+"""As much of a text as its language is told by."""
+
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
 _EAST_ASIAN = "CJK"
 _KANA_NAMES = ("HIRAGANA", "KATAKANA")
@@ -31,12 +34,21 @@ class Languages:
     two languages. A text with kana in it is Japanese wherever it is written in kanji.
     """
 
-    def __init__(self, asked: str, text: str) -> None:
+    def __init__(self, asked: str, text: str = "") -> None:
         self._asked = asked
-        self._text = text
-        self._settled = {_EAST_ASIAN: "ja"} if _KANA.search(text) else {}
+        self._text = ""
+        self._settled: dict[str, str] = {}
         self._spoken: dict[int, str] = {}
         self._settling: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._behind = 0
+        """All sentences before this one are spoken, or left out."""
+        self.go_on(text)
+
+    def go_on(self, text: str) -> None:
+        """Take what the text goes on with."""
+        self._text = f"{self._text} {text}"[-_MOST_TEXT_CHARS:]
+        if _KANA.search(text):
+            self._settled.setdefault(_EAST_ASIAN, "ja")
 
     async def in_turn(self, number: int, sentence: str) -> None:
         """Return when sentence `number` can be asked for.
@@ -44,10 +56,10 @@ class Languages:
         One whose language hangs on those before it waits for them: however many sentences of a text are
         spoken side by side, they are spoken in the same languages.
         """
-        for earlier in range(number):
+        while self._behind < number:
             if _writing(sentence) and self.of(sentence) != AUTO:
                 return
-            await self._settling[earlier].wait()
+            await self._settling[self._behind].wait()
 
     def of(self, sentence: str, number: int | None = None) -> str:
         """Return the language to ask for; Auto while it has to be found out."""
@@ -68,11 +80,23 @@ class Languages:
 
     def settle(self, sentence: str, language: str, number: int | None = None) -> None:
         """Say which language `sentence` was spoken in, the next one by default."""
-        place = len(self._spoken) if number is None else number
+        place = self._behind if number is None else number
         self._spoken[place] = language
-        self._settling[place].set()
         if sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS:
             self._settled.setdefault(_writing(sentence), language)
+        self.leave(place)
+
+    def leave(self, number: int) -> None:
+        """Say that nobody need wait for sentence `number` any more, spoken or not."""
+        if number < self._behind:
+            return
+        self._settling[number].set()
+        while self._behind in self._settling and self._settling[self._behind].is_set():
+            del self._settling[self._behind]
+            self._behind += 1
+        for earlier in sorted(self._spoken)[:-1]:
+            if earlier < self._behind - 1:
+                del self._spoken[earlier]
 
 
 @functools.cache

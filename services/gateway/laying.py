@@ -18,6 +18,7 @@ from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line, lines_of
 from services.gateway.motions import Motion, remembered_motions
+from services.gateway.reader import Reader
 from services.gateway.script import Scene, Script
 from services.gateway.utterance import FIRST_LEAD_S, LAST_PAUSE_S, LEAD_S, lay_out
 
@@ -103,17 +104,13 @@ async def _speak(
     tts: TtsClient, script: Script, part: _Part, at_once: int, patience_s: float
 ) -> AsyncGenerator[_Spoken, None]:
     """Yield the lines of a scene as they are spoken, in order."""
-    languages = Languages(script.language, part.scene.text)
     update = {"sample_rate_hz": FILM_SAMPLE_RATE_HZ, "live": False, "use_cache": script.use_cache}
     manner = part.scene.manner.model_copy(update=update)
+    reader = Reader(tts, manner, Languages(script.language, part.scene.text))
 
     async def spoken(number: int, line: Line) -> AsyncGenerator[_Spoken, None]:
-        await languages.in_turn(number, line.text)
-        reading = await to_thread.run_sync(languages.reading, line.text, number)
-        request = line.request(manner, languages.of(line.text, number), reading)
-        async with tts.speak(request, PATIENCE_S if number or at_once > 1 else patience_s) as answer:
+        async with reader.speak(number, line, PATIENCE_S if number or at_once > 1 else patience_s) as answer:
             speech = join_chunks([chunk async for chunk in answer.chunks])
-        languages.settle(line.text, answer.language, number)
         yield _Spoken(line, speech, answer)
 
     async def sources() -> AsyncGenerator[AsyncGenerator[_Spoken, None], None]:

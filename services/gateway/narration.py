@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from anyio import to_thread
-
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner
 from services.gateway.ahead import side_by_side
@@ -14,6 +12,7 @@ from services.gateway.calling import PATIENCE_S
 from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line, lines_of
+from services.gateway.reader import Reader
 from services.gateway.sentences import LONGEST_SENTENCE_CHARS
 
 SPEECH_SAMPLE_RATE_HZ = 24_000
@@ -61,17 +60,13 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
     lines = lines_of(narration.text, narration.language, split=narration.split, longest_chars=narration.longest_chars)
     if not lines:
         raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
-    languages = Languages(narration.language, narration.text)
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
+    reader = Reader(tts, manner, Languages(narration.language, narration.text))
 
     async def spoken(number: int, line: Line) -> AsyncGenerator[Piece, None]:
         # Side by side, a later sentence may have taken the lane that the first one needs.
         patience_s = PATIENCE_S if number or narration.at_once > 1 else narration.patience_s
-        await languages.in_turn(number, line.text)
-        reading = await to_thread.run_sync(languages.reading, line.text, number)
-        request = line.request(manner, languages.of(line.text, number), reading)
-        async with tts.speak(request, patience_s) as answer:
-            languages.settle(line.text, answer.language, number)
+        async with reader.speak(number, line, patience_s) as answer:
             if line.lead_s:
                 yield Piece(silence(line.lead_s), number, answer)
             async for chunk in answer.chunks:

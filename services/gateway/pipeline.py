@@ -114,10 +114,12 @@ class FilmMaker:
     ) -> AsyncGenerator[AsyncGenerator[FilmEvent, None], None]:
         async with aclosing(Ahead(segments, look_ahead)) as ahead:
             async for segment in ahead:
-                yield self._shot(script, segment, PATIENCE_S if segment.spoken.index else patience_s)
+                yield self.shot(script, segment, PATIENCE_S if segment.spoken.index else patience_s)
 
-    async def _shot(self, script: Script, segment: Segment, patience_s: float) -> AsyncGenerator[FilmEvent, None]:
-        """Yield what one segment adds to the film."""
+    async def shot(
+        self, script: Script, segment: Segment, patience_s: float = PATIENCE_S
+    ) -> AsyncGenerator[FilmEvent, None]:
+        """Yield what one segment adds to the film; with sentence 0, the film's beginning too."""
         spoken = segment.spoken
         yield spoken
         given = 0

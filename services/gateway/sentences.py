@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,11 +19,12 @@ LONGEST_SENTENCE_CHARS = 400
 LONGEST_FIRST_CHARS = 90
 """The first piece is kept shorter, because the viewer waits for it."""
 
-_SHORTEST_CLAUSE_CHARS = 20
-_CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[、，；：]|\s-(?=\s)")
+SHORTEST_CLAUSE_CHARS = 20
+CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[、，；：]|\s-(?=\s)")
 _SPACE = re.compile(r"\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _WORD = re.compile(r"[^\W_]")
+_INITIAL = re.compile(r"(?:^|[\s(«„“\"'.-])[^\W\d_]\.$")
 _MOST_ACCENTS = 16
 """Accents kept with their letter; more are no writing."""
 
@@ -58,7 +59,7 @@ def split_sentences(text: str, language: str, longest_chars: int = LONGEST_SENTE
     than `longest_chars` are cut at the ends of clauses, those longer than 400 anywhere.
     """
     code = likely_language(text, language)
-    paragraphs = [part for part in _PARAGRAPH.split(without_markup(text)) if _has_words(part)]
+    paragraphs = [part for part in _PARAGRAPH.split(without_markup(text)) if has_words(part)]
     return [
         sentence
         for number, paragraph in enumerate(paragraphs)
@@ -67,19 +68,35 @@ def split_sentences(text: str, language: str, longest_chars: int = LONGEST_SENTE
 
 
 def _paragraph(text: str, code: str, longest_chars: int, *, first: bool) -> Iterator[Sentence]:
-    sentences = [" ".join(part.split()) for part in sentencex.segment(code, text)]
-    sentences = [sentence for sentence in sentences if _has_words(sentence)]
+    sentences = [" ".join(part.split()) for part in _whole(sentencex.segment(code, text))]
+    sentences = [sentence for sentence in sentences if has_words(sentence)]
     for number, sentence in enumerate(sentences):
         last = number == len(sentences) - 1
         first_chars = min(LONGEST_FIRST_CHARS, longest_chars) if first and number == 0 else longest_chars
-        *clauses, end = filter(_has_words, _clauses(sentence, first_chars, longest_chars))
+        *clauses, end = filter(has_words, _clauses(sentence, first_chars, longest_chars))
         yield from (Sentence(clause, Pause.CLAUSE) for clause in clauses)
         yield Sentence(end, Pause.PARAGRAPH if last else Pause.SENTENCE)
 
 
+def _whole(parts: Iterable[str]) -> Iterator[str]:
+    """Yield sentences that the segmenter took apart after an initial together."""
+    begun = ""
+    for part in parts:
+        begun += part
+        if not is_initial(begun.rstrip()):
+            yield begun
+            begun = ""
+    yield begun
+
+
+def is_initial(text: str) -> bool:
+    """Whether `text` ends with a letter that stands for a name, as in "M. Dupont", rather than with a sentence."""
+    return _INITIAL.search(text) is not None
+
+
 def _clauses(sentence: str, first_chars: int, longest_chars: int) -> Iterator[str]:
     while len(sentence) > first_chars:
-        cut = _cut(sentence, first_chars)
+        cut = cut_at(sentence, first_chars)
         yield sentence[:cut].rstrip()
         sentence = sentence[cut:].lstrip()
         first_chars = longest_chars
@@ -87,10 +104,10 @@ def _clauses(sentence: str, first_chars: int, longest_chars: int) -> Iterator[st
         yield sentence
 
 
-def _cut(sentence: str, longest_chars: int) -> int:
+def cut_at(sentence: str, longest_chars: int) -> int:
     """Return where to cut: after a clause, else before a word, else between two characters."""
     head = sentence[: longest_chars + 1]
-    clause_ends = [m.end() for m in _CLAUSE_END.finditer(head) if _SHORTEST_CLAUSE_CHARS <= m.end() <= longest_chars]
+    clause_ends = [m.end() for m in CLAUSE_END.finditer(head) if SHORTEST_CLAUSE_CHARS <= m.end() <= longest_chars]
     if clause_ends:
         return clause_ends[-1]
     spaces = [m.start() for m in _SPACE.finditer(head) if m.start() > 0]
@@ -98,7 +115,7 @@ def _cut(sentence: str, longest_chars: int) -> int:
         return spaces[-1]
     if longest_chars < LONGEST_SENTENCE_CHARS:
         # A sentence without a clause is worth waiting for: a cut in mid-phrase sounds wrong.
-        return len(sentence) if len(sentence) <= LONGEST_SENTENCE_CHARS else _cut(sentence, LONGEST_SENTENCE_CHARS)
+        return len(sentence) if len(sentence) <= LONGEST_SENTENCE_CHARS else cut_at(sentence, LONGEST_SENTENCE_CHARS)
     return _between_characters(sentence, longest_chars)
 
 
@@ -109,7 +126,7 @@ def _between_characters(sentence: str, at: int) -> int:
     return at
 
 
-def _has_words(text: str) -> bool:
+def has_words(text: str) -> bool:
     """Whether `text` makes a sound: emoji, dashes and dots by themselves do not, and engines refuse them."""
     return _WORD.search(text) is not None
 

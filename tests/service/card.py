@@ -10,8 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 from services.avatar.engine import AvatarSource, FrameSize, Image, Tell, VideoFrame, tell_nobody
-from services.avatar.motion import MotionPath
 from services.contract.errors import EngineFailed
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 

@@ -199,7 +199,7 @@ def test_a_full_waiting_room_is_told_before_any_work(folder: Path) -> None:
         engine.released.set()
         await asyncio.gather(*held)
 
-    with_service(folder, visit, engine, max_waiting=1)
+    with_service(folder, visit, engine, lanes=1, max_waiting=1)
 
 
 def test_an_engine_that_breaks_at_once_is_a_problem(folder: Path) -> None:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.avatar.motion import MotionPath
 from services.contract.errors import InvalidRequest
+from services.contract.motion import MotionPath
 
 
 def moments(start: int, end: int, frames: int) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from fractions import Fraction
 
 import av
@@ -15,7 +15,7 @@ import pytest
 from services.avatar.engine import FrameSize, VideoFrame
 from services.avatar.mux import FRAMES_AHEAD, PACKET_SAMPLES, moved_segment, mux_segment
 from services.avatar.segment import Segment, segment_of
-from services.chassis.fmp4 import Box, BoxReader
+from services.chassis.fmp4 import Box, BoxReader, moved, track_runs
 from services.contract.errors import EngineFailed
 from services.contract.speech import AudioChunk
 from services.contract.video import LipSyncParams, Timeline
@@ -73,9 +73,9 @@ def segments(fps: Fraction) -> list[Segment]:
     return made
 
 
-def boxes_of(segment: Segment) -> list[Box]:
+def boxes_of(segment: Segment, draw: Callable[[Segment], Generator[VideoFrame, None, None]] = cards) -> list[Box]:
     reader = BoxReader()
-    boxes = [box for piece in mux_segment(cards(segment), segment) for box in reader.feed(piece)]
+    boxes = [box for piece in mux_segment(draw(segment), segment) for box in reader.feed(piece)]
     assert reader.at_boundary
     return boxes
 
@@ -254,3 +254,30 @@ def test_a_segment_moved_to_another_place_is_as_if_made_there(fps: Fraction) -> 
     made_there = b"".join(mux_segment(restless(there), there))
     assert moved_segment(made_here, there) == made_there
     assert moved_segment(made_there, here) == made_here
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(25, 8), (30, 16), (50, 16), (60, 32)])
+def test_boxes_put_off_by_whole_pieces_are_those_rendered_there(rate: int, frames: int) -> None:
+    fps, number = Fraction(rate), 0
+    there, here = (segment_of(AudioChunk(sound_of(70_000, 5).tobytes(), 48_000), params(at, fps)) for at in (0, frames))
+    moved_boxes: list[bytes] = []
+    for box in boxes_of(there, restless):
+        if box.kind == "moof":
+            number += 1
+            runs = track_runs(box.data)
+            assert [run.sample_ticks for run in runs][1] == PACKET_SAMPLES
+            ticks = {runs[0].track: frames * runs[0].sample_ticks, runs[1].track: 48_000 * frames // rate}
+            moved_boxes.append(moved(box.data, ticks, frames + number))
+        else:
+            moved_boxes.append(box.data)
+    assert moved_boxes == [box.data for box in boxes_of(here, restless)]
+
+
+@pytest.mark.parametrize("inside", [b"", b"\x00\x00\x00\x10traf" + bytes(8), b"\x00\x00\x00\x08traf"])
+def test_what_is_no_fragment_is_refused(inside: bytes) -> None:
+    moof = (8 + len(inside)).to_bytes(4, "big") + b"moof" + inside
+    if inside:
+        with pytest.raises(ValueError, match="no fragment"):
+            track_runs(moof)
+    else:
+        assert track_runs(moof) == []

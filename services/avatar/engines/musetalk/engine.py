@@ -31,7 +31,7 @@ from services.avatar.engines.musetalk.passes import Mode
 from services.avatar.engines.musetalk.resampling import at_16_khz
 from services.avatar.engines.musetalk.track import StillTrack, Track, place_at, stills_of
 from services.avatar.engines.musetalk.weights import Networks, Version, fingerprint_of, sketch_of
-from services.avatar.motion import MotionPath
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import GpuState, Timeline
 

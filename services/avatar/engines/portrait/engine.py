@@ -9,7 +9,7 @@ from services.avatar.engine import AvatarSource, FrameSize, Tell, VideoFrame, te
 from services.avatar.engines.portrait.painter import Painter
 from services.avatar.engines.portrait.performance import perform
 from services.avatar.engines.portrait.rig import Rig, build_rig
-from services.avatar.motion import MotionPath
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 
 _DIGEST_DIGITS = 8

@@ -15,7 +15,7 @@ from services.avatar.engines.portrait.idle import Idle, idle
 from services.avatar.engines.portrait.instants import Floats, Instants
 from services.avatar.engines.portrait.mouth import frame_mouths
 from services.avatar.engines.portrait.phonemes import Phonemes
-from services.avatar.motion import MotionPath
+from services.contract.motion import MotionPath
 from services.contract.speech import AudioChunk
 from services.contract.video import Timeline
 
