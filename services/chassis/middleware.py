@@ -17,6 +17,9 @@ from services.contract.errors import TooLarge
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
+_ANSWERS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+
+
 class RequestIdMiddleware:
     """Takes the caller's `X-Request-ID` or makes one, and sends it back."""
 
@@ -24,14 +27,14 @@ class RequestIdMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         ident = given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _ANSWERS:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = ident
             await send(message)
 

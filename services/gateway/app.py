@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
@@ -24,6 +25,10 @@ from services.gateway.fetching import AudioFetcher
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
+from services.gateway.live.broadcast import Broadcasts
+from services.gateway.live.seats import Seats
+from services.gateway.llm import language_model
+from services.gateway.narration import narrate
 from services.gateway.newavata.client import NewAvataClient
 from services.gateway.newavata.results import Results
 from services.gateway.newavata.serving import NewAvataStudio
@@ -32,17 +37,25 @@ from services.gateway.outputs import Outputs
 from services.gateway.outside import Outside
 from services.gateway.pipeline import FilmMaker, Pace
 from services.gateway.prerender import film_for_later
+from services.gateway.push.posting import Posting
+from services.gateway.push.transfers import Transfers
 from services.gateway.routes.cache import cache_router
 from services.gateway.routes.clone import clone_router
+from services.gateway.routes.elevenlabs import elevenlabs_router
+from services.gateway.routes.live import LiveParts, live_router
 from services.gateway.routes.newavata import newavata_router
 from services.gateway.routes.newavata_proxy import newavata_proxy
+from services.gateway.routes.push import push_router
 from services.gateway.routes.remote_video import remote_video_router
+from services.gateway.routes.respond import respond_router
 from services.gateway.routes.speech import speech_router
 from services.gateway.routes.status import status_router
 from services.gateway.routes.synthesize import synthesize_router
+from services.gateway.routes.twilio import twilio_router
 from services.gateway.routes.video import video_router
 from services.gateway.routes.videos import videos_router
 from services.gateway.routes.voices import voices_router
+from services.gateway.routes.whep import WebRtc, whep_router
 from services.gateway.settings import GatewaySettings
 from services.gateway.speakers import Speakers
 
@@ -55,68 +68,128 @@ _SWEEP_EVERY_S = 30.0
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Return the gateway to the services that `settings` name."""
     registry = CollectorRegistry()
-    keeping = Keeping(settings, registry)
-    tts, avatar = TtsClient(settings.tts_url), AvatarClient(settings.avatar_url)
-    results = Results(settings.video_output_dir, settings.results_kept_s)
-    animator: Animator = NewAvataClient(settings.newavata_api_url) if settings.use_newavata_api else avatar
+    parts = _Parts(settings, registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_sweep(results))]
-        filming = settings.enable_video and animator is avatar
-        if filming and settings.jobs_inside:
-            tasks.append(asyncio.create_task(office.worker.run()))
-        if filming and settings.prerender:
-            film = partial(film_for_later, casting, films)
-            tasks.append(asyncio.create_task(prerender(settings.prerender, film)))
+        tasks = [asyncio.create_task(work) for work in parts.background()]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await office.close()
-        await tts.aclose()
-        await avatar.aclose()
-        if animator is not avatar:
-            await animator.aclose()
-        await keeping.close()
+        await parts.close()
 
     async def ready() -> None:
-        await tts.check_ready()
+        await parts.tts.check_ready()
         if settings.enable_video:
-            await animator.check_ready()
+            await parts.animator.check_ready()
 
-    copying = Copying(tts, AudioFetcher(Outside()) if settings.reference_urls else None)
-    casting = Casting(settings, tts, avatar, copying)
-    pace = Pace(look_ahead=settings.look_ahead, rendered_at_once=settings.parallel_segments)
-    films = FilmMaker(tts, avatar, pace, keeping.cache)
-    office = open_office(settings, films, avatar)
-    speakers, outputs = Speakers(tts), Outputs()
-    if isinstance(animator, NewAvataClient):
-        video = [remote_video_router(casting, animator), newavata_proxy(casting, animator)]
-    else:
-        turns = Turns(settings.films_at_once, settings.films_waiting)
-        studio = NewAvataStudio(casting, films, speakers, avatar, turns, results, outputs, settings.public_url)
-        video = [
-            video_router(casting, films, speakers, tts, avatar, keeping.films),
-            videos_router(
-                VideoJobs(settings, casting, avatar, office.store, office.queue, office.webhooks, office.shelf),
-                office.shelf,
-            ),
-            newavata_router(studio, casting, speakers, avatar, results),
-        ]
-    routers = [
-        *video,
-        speech_router(settings, tts, copying, keeping.spoken),
-        voices_router(tts),
-        clone_router(settings, tts, copying),
-        cache_router(tts, keeping.spoken),
-        synthesize_router(settings, tts, outputs),
-        status_router(settings, tts, animator),
-        metrics_router(registry),
-    ]
+    routers = [*parts.video_routers(), *parts.speech_routers(), *parts.live_routers(), metrics_router(registry)]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)
     app.mount("/", StaticFiles(directory=_STUDIO, html=True), name="studio")
     return app
+
+
+class _Parts:
+    """What the routes of one gateway share."""
+
+    def __init__(self, settings: GatewaySettings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._keeping = Keeping(settings, registry)
+        self.tts, self._avatar = TtsClient(settings.tts_url), AvatarClient(settings.avatar_url)
+        self.animator: Animator = (
+            NewAvataClient(settings.newavata_api_url) if settings.use_newavata_api else self._avatar
+        )
+        self._copying = Copying(self.tts, AudioFetcher(Outside()) if settings.reference_urls else None)
+        self._casting = Casting(settings, self.tts, self._avatar, self._copying)
+        pace = Pace(look_ahead=settings.look_ahead, rendered_at_once=settings.parallel_segments)
+        self._films = FilmMaker(self.tts, self._avatar, pace, self._keeping.cache)
+        self._office = open_office(settings, self._films, self._avatar)
+        self._results = Results(settings.video_output_dir, settings.results_kept_s)
+        self._speakers, self._outputs = Speakers(self.tts), Outputs()
+        self._model = language_model(settings)
+        self._seats = Seats(settings.live_sessions, registry)
+        self._broadcasts, self._webrtc = Broadcasts(), WebRtc(settings)
+        self._transfers = Transfers(settings, partial(narrate, self.tts), registry)
+        self._posting = Posting(settings.push_http_url, settings.push_ack_timeout_s)
+
+    @property
+    def _films_here(self) -> bool:
+        return self._settings.enable_video and self.animator is self._avatar
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what goes on as long as the gateway runs."""
+        works = [_sweep(self._results)]
+        if self._films_here and self._settings.jobs_inside:
+            works.append(self._office.worker.run())
+        if self._films_here and self._settings.prerender:
+            works.append(prerender(self._settings.prerender, partial(film_for_later, self._casting, self._films)))
+        return works
+
+    async def close(self) -> None:
+        """Let go of connections: first of those who look and listen, then of the services."""
+        await self._webrtc.aclose()
+        await self._transfers.aclose()
+        await self._posting.aclose()
+        if self._model is not None:
+            await self._model.aclose()
+        await self._office.close()
+        await self.tts.aclose()
+        await self._avatar.aclose()
+        if self.animator is not self._avatar:
+            await self.animator.aclose()
+        await self._keeping.close()
+
+    def video_routers(self) -> list[APIRouter]:
+        """Return the routes of films."""
+        if isinstance(self.animator, NewAvataClient):
+            return [remote_video_router(self._casting, self.animator), newavata_proxy(self._casting, self.animator)]
+        settings, office = self._settings, self._office
+        turns = Turns(settings.films_at_once, settings.films_waiting)
+        studio = NewAvataStudio(
+            self._casting,
+            self._films,
+            self._speakers,
+            self._avatar,
+            turns,
+            self._results,
+            self._outputs,
+            settings.public_url,
+        )
+        jobs = VideoJobs(
+            settings, self._casting, self._avatar, office.store, office.queue, office.webhooks, office.shelf
+        )
+        return [
+            video_router(self._casting, self._films, self._speakers, self.tts, self._avatar, self._keeping.films),
+            videos_router(jobs, office.shelf),
+            newavata_router(studio, self._casting, self._speakers, self._avatar, self._results),
+        ]
+
+    def speech_routers(self) -> list[APIRouter]:
+        """Return the routes of speech by itself."""
+        settings, tts = self._settings, self.tts
+        return [
+            speech_router(settings, tts, self._copying, self._keeping.spoken),
+            voices_router(tts),
+            clone_router(settings, tts, self._copying),
+            cache_router(tts, self._keeping.spoken),
+            synthesize_router(settings, tts, self._outputs),
+            push_router(settings, tts, self._transfers, self._posting),
+            status_router(settings, tts, self.animator),
+        ]
+
+    def live_routers(self) -> list[APIRouter]:
+        """Return the routes of what is spoken while it is written."""
+        settings, tts = self._settings, self.tts
+        films = self._films if self.animator is self._avatar else None
+        live = LiveParts(tts, self._copying, self._casting, films, self._seats, self._broadcasts, self._model)
+        return [
+            live_router(settings, live),
+            respond_router(settings, tts, self._copying, self._model),
+            whep_router(self._casting, self._broadcasts, self._webrtc),
+            elevenlabs_router(settings, tts, self._seats),
+            twilio_router(settings, tts, self._copying, self._seats),
+        ]
 
 
 async def _sweep(results: Results) -> None:

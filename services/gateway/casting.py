@@ -10,7 +10,7 @@ from services.contract.speech import Manner, ModelSize, SpeechEngineInfo
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.copying import Copying
-from services.gateway.requests import VideoAsk
+from services.gateway.requests import FilmFields, VideoAsk
 from services.gateway.script import Scene, Script
 from services.gateway.settings import GatewaySettings
 
@@ -26,6 +26,8 @@ class Cast:
     notices: tuple[str, ...] = ()
     seen: str = ""
     """What the film shows, beside what the script says; empty for what belongs to somebody."""
+    look: str = ""
+    """Changes with everything that is seen of the avatar."""
 
 
 class Casting:
@@ -42,36 +44,42 @@ class Casting:
 
         Raises `Unavailable` when video is off, `TooLarge`, `NotFound` or `InvalidRequest` otherwise.
         """
-        request = ask.request
+        self.check_text(ask.request.text)
+        return await self._cast(ask.request, ask.request.text, ask.ref_audio, ask.avatar_image)
+
+    async def cast_unwritten(self, fields: FilmFields) -> Cast:
+        """Return a script whose text is yet to be written; raises what `cast` raises."""
+        return await self._cast(fields, "", None, None)
+
+    async def _cast(self, fields: FilmFields, text: str, ref_audio: bytes | None, avatar_image: bytes | None) -> Cast:
         self.check_video()
-        self.check_text(request.text)
         engines = await self._tts.engines()
         manner = Manner(
-            voice=request.voice_name,
-            speed=request.speed,
-            pitch=request.pitch,
-            engine=engine_named(request.tts_engine, engines),
-            model_size=size_of(request.model_size),
-            instruct=request.instructions,
-            seed=request.seed,
+            voice=fields.voice_name,
+            speed=fields.speed,
+            pitch=fields.pitch,
+            engine=engine_named(fields.tts_engine, engines),
+            model_size=size_of(fields.model_size),
+            instruct=fields.instructions,
+            seed=fields.seed,
         )
-        manner = await self._copying.manner(manner, ask.ref_audio or request.ref_audio, request.ref_text)
-        avatar = await self._actor(ask)
+        manner = await self._copying.manner(manner, ref_audio or fields.ref_audio, fields.ref_text)
+        avatar = await self._actor(fields, avatar_image)
         if not (manner.voice or manner.reference):
             manner = manner.model_copy(update={"voice": _voice_of(avatar, engines)})
-        width, height = request.frame_size
+        width, height = fields.frame_size
         script = Script(
-            scenes=(Scene(request.text, avatar.name, manner),),
-            language=request.language,
-            fps=request.fps,
+            scenes=(Scene(text, avatar.name, manner),),
+            language=fields.language,
+            fps=fields.fps,
             width=width,
             height=height,
-            frame_skip=request.frame_skip,
-            use_cache=request.use_cache,
+            frame_skip=fields.frame_skip,
+            use_cache=fields.use_cache,
         )
-        return Cast(
-            script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings), await self._seen(script, avatar, engines)
-        )
+        look = f"{avatar.digest} {await self._avatar.revision()}"
+        seen = self._seen(script, avatar, engines, look)
+        return Cast(script, {AVATAR_HEADER: avatar.name}, tuple(avatar.warnings), seen, look)
 
     def check_video(self) -> None:
         """Raise `Unavailable` when video is off."""
@@ -82,19 +90,20 @@ class Casting:
         """Raise `TooLarge` for a text that is too long, `InvalidRequest` for one without content."""
         check_text(text, self._settings.max_text_chars)
 
-    async def _seen(self, script: Script, avatar: AvatarInfo, engines: Sequence[SpeechEngineInfo]) -> str:
+    @staticmethod
+    def _seen(script: Script, avatar: AvatarInfo, engines: Sequence[SpeechEngineInfo], look: str) -> str:
         [scene] = script.scenes
         if not avatar.digest or scene.manner.reference or not is_built_in(scene.manner.voice, engines):
             return ""
-        return f"{avatar.digest} {await self._avatar.revision()} {revisions(engines)}"
+        return f"{look} {revisions(engines)}"
 
-    async def _actor(self, ask: VideoAsk) -> AvatarInfo:
-        if ask.avatar_image is not None:
-            if ask.request.avatar_name:
+    async def _actor(self, fields: FilmFields, avatar_image: bytes | None) -> AvatarInfo:
+        if avatar_image is not None:
+            if fields.avatar_name:
                 raise InvalidRequest("Send either avatar or avatar_image, not both.", param="avatar_image")
-            return await self._avatar.add_avatar(ask.avatar_image, keep=False)
+            return await self._avatar.add_avatar(avatar_image, keep=False)
         avatars = {info.name: info for info in await self._avatar.avatars()}
-        name = ask.request.avatar_name or self._settings.default_avatar or next(iter(avatars), "")
+        name = fields.avatar_name or self._settings.default_avatar or next(iter(avatars), "")
         if name in avatars:
             return avatars[name]
         # Old clients name the picture file of a folder's avatar.

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BaseModel, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import CachingSettings
+from services.contract.push import TransferMethod
 from services.gateway.requests import VideoRequest
+
+
+def _push(name: str, old_name: str, default: Any, description: str, **bounds: Any) -> Any:
+    """Return a field of pushing, which is read under the name it has in existing installations, too."""
+    alias = AliasChoices(f"GATEWAY_PUSH_{name}", old_name)
+    return Field(default, validation_alias=alias, description=description, **bounds)
+
+
+_HOST = r"[^\s:?]+(:\d+)?"
+_ICE_URL = rf"^(stun:{_HOST}|turn:{_HOST}(\?transport=(udp|tcp))?|turns:{_HOST}(\?transport=tcp)?)$"
+
+
+class IceServer(BaseModel):
+    """A server that helps a viewer and the gateway to find each other, as `RTCPeerConnection` in browsers takes it."""
+
+    urls: str = Field(pattern=_ICE_URL)
+    username: str | None = None
+    credential: str | None = None
 
 
 class GatewaySettings(CachingSettings):
@@ -80,5 +100,79 @@ class GatewaySettings(CachingSettings):
     parallel_sentences: int = Field(
         8, ge=1, le=64, description="Sentences of one text spoken side by side where nobody listens live."
     )
+    push_websocket_url: str = _push(
+        "WEBSOCKET_URL",
+        "ORASERVER_WEBSOCKET_URL",
+        "",
+        "Server that speech is pushed to; empty switches pushing off.",
+        pattern=r"^(wss?://\S+)?$",
+    )
+    push_http_url: str = _push(
+        "HTTP_URL",
+        "ORASERVER_HTTP_URL",
+        "",
+        "Server that speech is POSTed on to when it is asked for over HTTP; empty posts nothing.",
+        pattern=r"^(https?://\S+)?$",
+    )
+    push_transfer_method: TransferMethod = _push(
+        "TRANSFER_METHOD", "DEFAULT_TRANSFER_METHOD", "websocket", "Of requests without use_websocket."
+    )
+    push_fire_and_forget: bool = _push(
+        "FIRE_AND_FORGET", "DEFAULT_FIRE_AND_FORGET", True, "Of requests without fire_and_forget."
+    )
+    push_chunk_bytes: int = _push(
+        "CHUNK_BYTES", "WEBSOCKET_CHUNK_SIZE", 32_768, "Sound in the first chunks.", ge=1_024, le=524_288
+    )
+    push_max_retries: int = _push(
+        "MAX_RETRIES",
+        "WEBSOCKET_MAX_RETRIES",
+        3,
+        "Connections made one after the other without progress until a transfer fails.",
+        ge=0,
+        le=100,
+    )
+    push_adaptive: bool = Field(True, description="Make chunks as large as the connection takes in the next setting.")
+    push_chunk_target_s: float = Field(0.25, gt=0, description="How long a chunk is to take.")
+    push_compression: bool = Field(True, description="Offer permessage-deflate.")
+    push_connect_timeout_s: float = Field(10.0, gt=0, description="How long connecting may take.")
+    push_ack_timeout_s: float = Field(30.0, gt=0, description="How long a server may acknowledge nothing.")
+    push_close_timeout_s: float = Field(2.0, gt=0, description="How long a server may take to hang up.")
+    push_retry_s: float = Field(0.5, gt=0, description="Pause before the first new connection; then twice as long.")
+    push_at_once: int = Field(32, ge=1, le=1_024, description="Transfers side by side.")
+    push_waiting: int = Field(128, ge=0, description="Transfers that may wait; more are answered with 503.")
+    push_kept_s: float = Field(600.0, gt=0, description="How long the state of a finished transfer is told.")
+    live_sessions: int = Field(64, ge=1, description="Live sessions at once; more are answered with 503.")
+    live_sentences: int = Field(4, ge=1, le=64, description="Sentences of a live session spoken side by side.")
+    live_silence_s: float = Field(600.0, gt=0, description="A live session in which nothing is said ends after this.")
+    live_stalled_s: float = Field(20.0, gt=0, description="A client that reads nothing for so long is given up.")
+    live_viewers: int = Field(16, ge=1, description="Viewers over WebRTC at once; more are answered with 503.")
+    live_ice_servers: list[IceServer] = Field(
+        [], description='STUN and TURN server of WebRTC, one of each: [{"urls": "stun:stun.example.com"}]. JSON.'
+    )
+    llm_base_url: str = Field(
+        "",
+        validation_alias=AliasChoices("GATEWAY_LLM_BASE_URL", "LLM_BASE_URL"),
+        description="Base URL of an OpenAI-compatible language model, ending in /v1; empty for none.",
+    )
+    llm_api_key: str = Field(
+        "", validation_alias=AliasChoices("GATEWAY_LLM_API_KEY", "LLM_API_KEY"), description="Its key, if it wants one."
+    )
+    llm_model: str = Field(
+        "", validation_alias=AliasChoices("GATEWAY_LLM_MODEL", "LLM_MODEL"), description="Which model answers."
+    )
+    llm_silence_s: float = Field(30.0, gt=0, description="A language model that writes nothing for so long has failed.")
+    twilio_auth_token: str = Field(
+        "",
+        description="Calls are taken only with Twilio's signature made with it, of the URL under GATEWAY_PUBLIC_URL or "
+        "of the host that was asked for; empty takes all.",
+    )
     cache_memory_mb: int = Field(64, ge=1, description="Room for whole answers in memory.")
     reference_urls: bool = Field(False, description="Let clients name reference audio by https URL.")
+
+    @field_validator("live_ice_servers")
+    @classmethod
+    def _one_of_each_kind(cls, servers: list[IceServer]) -> list[IceServer]:
+        kinds = [server.urls[:4] for server in servers]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("one STUN server and one TURN server are used, more are not")
+        return servers

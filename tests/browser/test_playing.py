@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
+
+from tests.browser.chromium import chromium_page
 
 TEXT = "Hello there. This film plays while the rest of it is still being made."
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--autoplay-policy=no-user-gesture-required",
-)
 PLAYED = """video => new Promise((resolve, reject) => {
     video.onerror = () => reject(new Error(video.error.message));
     const tell = () => resolve({
@@ -28,12 +23,8 @@ PLAYED = """video => new Promise((resolve, reject) => {
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium, "scripts/test installs chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield browser.new_page(viewport={"width": 1100, "height": 800})
-        browser.close()
+    with chromium_page() as page:
+        yield page
 
 
 def test_a_video_element_plays_the_stream_from_its_address(page: Page, stack: str) -> None:

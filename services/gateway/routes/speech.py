@@ -5,63 +5,35 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.errors import ServiceError
-from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Generation, Manner, SpeechEngineInfo
+from services.contract.speech import CODEC_FRAME_SAMPLES, SAMPLE_BYTES, SpeechEngineInfo
 from services.gateway.ahead import Ahead
 from services.gateway.answers import Answers
-from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoder_for
-from services.gateway.casting import check_text, is_built_in, revisions, size_of
+from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoded_stream
+from services.gateway.casting import check_text, is_built_in, revisions
 from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.narration import Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings
 from services.gateway.telling import told
+from services.gateway.voicing import VoiceFields, manner_of, voice_of
 
 _PIECES_AHEAD = 64
-_OPENAI_VOICES = {
-    **dict.fromkeys(("alloy", "coral", "fable", "marin", "nova", "sage", "shimmer"), "female"),
-    **dict.fromkeys(("ash", "ballad", "cedar", "echo", "onyx", "verse"), "male"),
-}
-"""Stand-ins for the names that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
 
 
-class VoiceId(BaseModel):
-    """A voice given as an object."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(max_length=100)
-
-
-class AudioSpeechRequest(BaseModel):
+class AudioSpeechRequest(VoiceFields):
     """Body of OpenAI's `POST /v1/audio/speech`, and what Talkie takes beside it."""
 
-    model_config = ConfigDict(extra="forbid")
-
     input: str = Field(min_length=1)
-    model: str = Field("", max_length=100, description="An engine of /v1/models; other names leave the choice here.")
-    voice: Annotated[str, Field(max_length=100)] | VoiceId = ""
-    instructions: str = Field("", max_length=5_000, description="How to speak, for models that take it.")
     response_format: AudioFormat = "mp3"
-    speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
-    language: str = Field(AUTO, max_length=40)
-    pitch: float = Field(1.0, ge=0.5, le=2.0)
-    model_size: str = Field("", max_length=10)
-    ref_audio: str = Field("", description="Audio in base64, a data URL, a https URL, or the name of a stored voice.")
-    ref_text: str = Field("", max_length=5_000)
-    x_vector_only_mode: bool = False
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    generation_params: Generation = Generation()
-    use_cache: bool = True
 
 
 def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, answers: Answers) -> APIRouter:
@@ -76,11 +48,11 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, a
         key = answers.key(_told_apart(body, engines)) if _is_kept(body, engines) else ""
         if key and (kept := await answers.get(key)) is not None:
             return Response(kept.body, media_type=MEDIA_TYPES[body.response_format], headers=dict(kept.headers))
-        narration = Narration(body.input, body.language, await _manner(body, engines))
+        narration = Narration(body.input, body.language, await manner_of(body, engines, copying))
         pieces = Ahead(narrate(tts, narration), _PIECES_AHEAD)
         first = await unless_disconnected(request, _first(pieces))
         sound = _Sound(first, pieces)
-        encoded = _encoded(sound.pcm(), body.response_format)
+        encoded = encoded_stream(sound.pcm(), body.response_format)
         if body.stream_format == "sse":
             headers = told(first.answer) | {"Cache-Control": "no-cache"}
             events = _events(encoded, lambda: _usage(body.input, sound))
@@ -96,20 +68,6 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, a
         names = [engine.engine for engine in await tts.engines()]
         return {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "talkie"} for name in names]}
 
-    async def _manner(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> Manner:
-        manner = Manner(
-            voice=_voice(body.voice, engines),
-            speed=body.speed,
-            pitch=body.pitch,
-            engine=body.model if body.model in [engine.engine for engine in engines] else "",
-            model_size=size_of(body.model_size),
-            instruct=body.instructions,
-            generation=body.generation_params,
-            seed=body.seed,
-            use_cache=body.use_cache,
-        )
-        return await copying.manner(manner, body.ref_audio, body.ref_text, x_vector_only=body.x_vector_only_mode)
-
     return router
 
 
@@ -117,7 +75,7 @@ def _is_kept(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> b
     """Whether the answer may be kept: not in a copied voice, which its owner may delete at any time."""
     if not body.use_cache or body.stream_format != "audio" or body.ref_audio:
         return False
-    return is_built_in(_voice(body.voice, engines), engines)
+    return is_built_in(voice_of(body.voice, engines), engines)
 
 
 def _told_apart(body: AudioSpeechRequest, engines: Sequence[SpeechEngineInfo]) -> dict[str, object]:
@@ -154,17 +112,6 @@ class _Sound:
         return piece.pcm
 
 
-async def _encoded(pieces: AsyncGenerator[bytes, None], audio_format: AudioFormat) -> AsyncGenerator[bytes, None]:
-    encoder = encoder_for(audio_format)
-    async with aclosing(pieces):
-        async for pcm in pieces:
-            # Encoding is work, and the event loop has other clients.
-            if data := await to_thread.run_sync(encoder.encode, pcm):
-                yield data
-    if data := await to_thread.run_sync(encoder.finish):
-        yield data
-
-
 async def _events(encoded: AsyncGenerator[bytes, None], usage: Callable[[], dict[str, int]]) -> AsyncIterator[bytes]:
     """Yield OpenAI's speech events; one that tells an error, when the speech breaks off in the middle."""
     begun = False
@@ -184,12 +131,3 @@ async def _events(encoded: AsyncGenerator[bytes, None], usage: Callable[[], dict
 def _usage(text: str, sound: _Sound) -> dict[str, int]:
     """Return what OpenAI counts: here characters are tokens of text, and 80 ms are a token of sound."""
     return {"input_tokens": len(text), "output_tokens": sound.frames, "total_tokens": len(text) + sound.frames}
-
-
-def _voice(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
-    name = voice if isinstance(voice, str) else voice.id
-    known = {known.name for engine in engines for known in engine.voices}
-    if name in known or name not in _OPENAI_VOICES:
-        return name
-    stand_in = _OPENAI_VOICES[name]
-    return stand_in if stand_in in known else ""

@@ -1,0 +1,1 @@
+"""Talking while the text is still being written."""

@@ -1,0 +1,187 @@
+"""Speech on a socket: each sentence announced, and then its sound."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import aclosing
+from dataclasses import replace
+
+from anyio import to_thread
+
+from services.chassis.wav import wav_file
+from services.contract.speech import SAMPLE_BYTES, AudioChunk, Manner, Mark
+from services.gateway.audio import SpeechEncoder, encoder_for
+from services.gateway.clients import TtsClient
+from services.gateway.live.messages import SpeechConfig
+from services.gateway.live.pipeline import (
+    SentenceBegun,
+    SentenceEnded,
+    SentenceFailed,
+    Sound,
+    Speaking,
+    SpokenEvent,
+    speak_tokens,
+)
+from services.gateway.live.said import Said
+from services.gateway.live.socket import LiveSocket, Message
+from services.gateway.live.turns import Utterance
+from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ
+
+_PLAIN = ("pcm", "wav")
+
+_LARGEST_PIECE_BYTES = 256 * 1024
+"""Many clients' libraries refuse messages from 1 MiB on."""
+
+
+class AudioPerformer:
+    """Speaks the utterances of one socket."""
+
+    def __init__(self, socket: LiveSocket, tts: TtsClient, at_once: int) -> None:
+        self._socket = socket
+        self._tts = tts
+        self._at_once = at_once
+        self._config = SpeechConfig()
+        self._manner = Manner()
+        self.said = Said()
+
+    def configure(self, config: SpeechConfig, manner: Manner) -> None:
+        """Speak so from the next utterance on."""
+        self._config = config
+        self._manner = manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
+
+    async def run(self) -> None:
+        """There is nothing to do beside the utterances."""
+        await asyncio.Event().wait()
+
+    def interrupt(self) -> dict[str, object]:
+        """Return what was sent last."""
+        told, self.said = self.said.told(), Said()
+        return told
+
+    async def perform(self, utterance: Utterance) -> None:
+        """Send the speech of an utterance, and that it is over."""
+        config = self._config
+        self.said = Said()
+        speaking = Speaking(self._manner, config.language, config.split_granularity, self._at_once)
+        sending = _Sending(self._socket, utterance, config, self.said)
+        async with aclosing(speak_tokens(self._tts, utterance.tokens, speaking, utterance.journal)) as events:
+            async for event in events:
+                await sending.send(event)
+        utterance.journal.note("all sent")
+        await sending.tell("session.done", total_sentences=sending.sentences, failed_sentences=sending.failed)
+
+
+class _Sending:
+    """One utterance on its way to the client."""
+
+    def __init__(self, socket: LiveSocket, utterance: Utterance, config: SpeechConfig, said: Said) -> None:
+        self._socket = socket
+        self._utterance = utterance
+        self._config = config
+        self._said = said
+        self._encoder: SpeechEncoder = encoder_for("pcm")
+        self._held: list[AudioChunk] = []
+        """Sound of a sentence that is sent in one piece."""
+        self._words: list[dict[str, object]] = []
+        self._lead_s = self._pause_s = 0.0
+        self._pcm_bytes = 0
+        self.sentences = 0
+        self.failed = 0
+
+    async def send(self, event: SpokenEvent) -> None:
+        """Send what an event stands for."""
+        if isinstance(event, SentenceBegun):
+            await self._begin(event)
+        elif isinstance(event, Sound):
+            await self._hear(event.chunk)
+        elif isinstance(event, SentenceEnded):
+            await self._end(event.index)
+        else:
+            await self._fail(event)
+
+    async def tell(self, event: str, *more: Message, **fields: object) -> None:
+        """Send an event of this utterance, and what belongs to it."""
+        place = {"utterance_index": self._utterance.index, "generation": self._utterance.generation}
+        await self._socket.send({"type": event, **place, **fields}, *more, generation=self._utterance.generation)
+
+    async def _begin(self, event: SentenceBegun) -> None:
+        self._said.begin(event.index, event.line.text, self._utterance.index)
+        self._encoder = encoder_for(self._config.response_format)
+        self._lead_s, self._pause_s = self._pause_s, event.line.pause_s
+        self._pcm_bytes, self._held, self._words = 0, [], []
+        self.sentences += 1
+        fields: dict[str, object] = {"sentence_index": event.index, "sentence_text": event.line.text}
+        fields |= {"format": self._config.response_format, "sample_rate": SPEECH_SAMPLE_RATE_HZ, "channels": 1}
+        if self._config.word_timestamps:
+            fields["word_timestamps"] = True
+        await self.tell("audio.start", **fields)
+        self._utterance.journal.note("sending started", event.index)
+        if self._lead_s:
+            await self._hear(AudioChunk(_silence(self._lead_s), SPEECH_SAMPLE_RATE_HZ), lead_s=0.0)
+
+    async def _hear(self, chunk: AudioChunk, lead_s: float | None = None) -> None:
+        """Send sound, or hold it where a sentence is sent in one piece."""
+        self._pcm_bytes += len(chunk.pcm)
+        shift_s = self._lead_s if lead_s is None else lead_s
+        chunk = replace(chunk, marks=tuple(mark.shifted(shift_s) for mark in chunk.marks))
+        if not self._config.stream_audio:
+            self._held.append(chunk)
+            return
+        if self._config.word_timestamps:
+            self._words += [_timestamp(mark) for mark in chunk.marks if mark.kind == "word"]
+            await self._send_in_json(chunk.pcm, None)
+        elif data := await self._encoded(chunk.pcm):
+            for at in range(0, len(data), _LARGEST_PIECE_BYTES):
+                piece = data[at : at + _LARGEST_PIECE_BYTES]
+                await self._socket.send(piece, generation=self._utterance.generation)
+        self._said.add(chunk.marks, self._heard_s)
+
+    async def _end(self, index: int, **why: object) -> None:
+        """Send what is left of a sentence, and that it is over."""
+        fields = {"sentence_index": index, "duration_ms": round(1000 * self._heard_s), **why}
+        if self._config.word_timestamps:
+            await self._send_in_json(b"", self._words)
+            await self.tell("audio.done", **fields)
+        else:
+            rest = await self._whole() if self._held else await to_thread.run_sync(self._encoder.finish)
+            # Sound and the end of it belong together: one without the other is half a sentence.
+            await self._socket.send(*([rest] if rest else []), generation=self._utterance.generation)
+            await self.tell("audio.done", **fields)
+        for chunk in self._held:
+            self._said.add(chunk.marks, self._heard_s)
+        self._utterance.journal.note("sent", index)
+
+    async def _fail(self, event: SentenceFailed) -> None:
+        self.failed += 1
+        if self._said.sentence_index == event.index:
+            await self._end(event.index, broken_off=True)
+        place = {"utterance_index": self._utterance.index, "sentence_index": event.index}
+        await self._socket.refuse(event.error, **place, sentence_text=event.text)
+
+    async def _whole(self) -> bytes:
+        pcm = b"".join(chunk.pcm for chunk in self._held)
+        if self._config.response_format == "wav":
+            return wav_file(pcm, SPEECH_SAMPLE_RATE_HZ)
+        return await self._encoded(pcm) + await to_thread.run_sync(self._encoder.finish)
+
+    async def _encoded(self, pcm: bytes) -> bytes:
+        if self._config.response_format in _PLAIN:
+            return self._encoder.encode(pcm)
+        return await to_thread.run_sync(self._encoder.encode, pcm)
+
+    async def _send_in_json(self, pcm: bytes, timestamps: list[dict[str, object]] | None) -> None:
+        sound = base64.b64encode(pcm).decode()
+        await self.tell("audio.chunk", sentence_index=self._said.sentence_index, audio_b64=sound, timestamps=timestamps)
+
+    @property
+    def _heard_s(self) -> float:
+        return self._pcm_bytes / SAMPLE_BYTES / SPEECH_SAMPLE_RATE_HZ
+
+
+def _silence(duration_s: float) -> bytes:
+    return bytes(SAMPLE_BYTES * round(duration_s * SPEECH_SAMPLE_RATE_HZ))
+
+
+def _timestamp(mark: Mark) -> dict[str, object]:
+    return {"word": mark.text, "start_ms": round(1000 * mark.start_s), "end_ms": round(1000 * mark.end_s)}

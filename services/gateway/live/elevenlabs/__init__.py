@@ -1,0 +1,1 @@
+"""Speech over WebSockets, as ElevenLabs' clients ask for it."""

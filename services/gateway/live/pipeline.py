@@ -1,0 +1,157 @@
+"""From tokens to speech, in the order written: sentence by sentence, as they are finished.
+
+Each sentence is asked for the moment its writer has finished it, several are spoken side by side, and what
+comes out is in order. One that fails is left out and reported. Nothing is held but the sentences being spoken
+and a little of their sound: a slow listener holds back the speech, and that the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from services.contract.errors import ServiceError
+from services.contract.speech import AUTO, AudioChunk, Manner
+from services.gateway.ahead import side_by_side
+from services.gateway.calling import PATIENCE_S
+from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.languages import Languages
+from services.gateway.lines import Line
+from services.gateway.live.journal import Journal
+from services.gateway.live.segmenter import Granularity, SentenceStream
+from services.gateway.live.tokens import Token
+from services.gateway.reader import Reader
+from services.gateway.sentences import Sentence
+from services.gateway.utterance import PAUSE_S
+
+_CHUNKS_AHEAD = 64
+_TRIES = 2
+"""A sentence of which nothing was heard yet is asked for again, where that may help."""
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """How a text is spoken."""
+
+    manner: Manner = field(default_factory=Manner)
+    language: str = AUTO
+    granularity: Granularity = "sentence"
+    at_once: int = 4
+    """Sentences that are spoken side by side."""
+
+
+@dataclass(frozen=True)
+class SentenceBegun:
+    """Sentence `index` begins to be heard."""
+
+    index: int
+    line: Line
+    answer: SpeechAnswer
+    """Who speaks it."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Some sound of sentence `index`."""
+
+    index: int
+    chunk: AudioChunk
+
+
+@dataclass(frozen=True)
+class SentenceEnded:
+    """All of sentence `index` has been given."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class SentenceFailed:
+    """Sentence `index` is left out, or was broken off."""
+
+    index: int
+    text: str
+    error: ServiceError
+
+
+SpokenEvent = SentenceBegun | Sound | SentenceEnded | SentenceFailed
+
+
+async def speak_tokens(
+    tts: TtsClient, tokens: AsyncGenerator[Token, None], speaking: Speaking, journal: Journal
+) -> AsyncGenerator[SpokenEvent, None]:
+    """Yield the speech of what `tokens` say, in order. Closing it stops everything, and closes `tokens`.
+
+    Raises what `tokens` raises.
+    """
+    languages = Languages(speaking.language)
+    reader = Reader(tts, speaking.manner, languages)
+
+    async def sources() -> AsyncGenerator[AsyncGenerator[SpokenEvent, None], None]:
+        index = 0
+        lines = lines_of_tokens(tokens, SentenceStream(speaking.language, speaking.granularity))
+        try:
+            async for line in lines:
+                journal.note("written", index)
+                languages.go_on(line.text)
+                yield _speak(reader, index, line, journal)
+                index += 1
+        finally:
+            await lines.aclose()
+
+    events = side_by_side(sources(), speaking.at_once, _CHUNKS_AHEAD)
+    try:
+        async for event in events:
+            yield event
+    finally:
+        await events.aclose()
+
+
+async def lines_of_tokens(tokens: AsyncGenerator[Token, None], stream: SentenceStream) -> AsyncGenerator[Line, None]:
+    """Yield the lines of what `tokens` say as soon as they are finished, or nothing follows for a moment."""
+    coming: asyncio.Future[Token] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(tokens))
+            done, _ = await asyncio.wait({coming}, timeout=stream.settles_in_s)
+            try:
+                token = coming.result() if done else None
+            except StopAsyncIteration:
+                break
+            coming = None if done else coming
+            for line in _lines(stream.feed(token) if isinstance(token, str) else stream.flush()):
+                yield line
+        for line in _lines(stream.flush()):
+            yield line
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await tokens.aclose()
+
+
+def _lines(sentences: Sequence[Sentence]) -> list[Line]:
+    return [Line(sentence.text, PAUSE_S[sentence.pause]) for sentence in sentences]
+
+
+async def _speak(reader: Reader, index: int, line: Line, journal: Journal) -> AsyncGenerator[SpokenEvent, None]:
+    begun = False
+    for tries_left in reversed(range(_TRIES)):
+        journal.note("speech asked for", index)
+        try:
+            async with reader.speak(index, line, PATIENCE_S) as answer:
+                async for chunk in answer.chunks:
+                    if not begun and chunk.pcm:  # an engine may give signs of life before there is sound
+                        begun = True
+                        yield SentenceBegun(index, line, answer)
+                    if begun:
+                        yield Sound(index, chunk)
+            journal.note("spoken", index)
+            yield SentenceEnded(index)
+            return
+        except ServiceError as error:
+            if begun or not tries_left or not error.retryable:
+                journal.note(f"failed: {error.detail}", index)
+                yield SentenceFailed(index, line.text, error)
+                return

@@ -1,0 +1,125 @@
+"""An avatar at rest: pieces of idle motion, rendered once and shown in any film, wherever nobody speaks.
+
+All of it happens within the same ten seconds of the avatar's motion, forth and back, so that sooner or later
+every piece is known and an idle session costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from cachetools import LRUCache
+
+from services.contract.speech import SAMPLE_BYTES, AudioChunk
+from services.contract.video import FILM_SAMPLE_RATE_HZ, Timeline
+from services.gateway.clients import SpeechAnswer
+from services.gateway.laying import Segment, SentenceSpoken
+from services.gateway.live.film import Beginning, Footage, footage, piece_frames
+from services.gateway.motions import Motion
+from services.gateway.pipeline import FilmMaker
+from services.gateway.script import Script
+
+_PIECES = 32
+"""Pieces one way."""
+
+_KEPT_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class RestingPiece:
+    """Some footage of an avatar at rest, and what a film with it begins with."""
+
+    beginning: bytes
+    footage: Sequence[Footage]
+
+    @property
+    def size_bytes(self) -> int:
+        """How much is kept of it."""
+        return len(self.beginning) + sum(len(one.moof) + len(one.mdat) for one in self.footage)
+
+
+@dataclass(frozen=True)
+class Swing:
+    """The way there and back through the moments of a motion."""
+
+    piece: int
+    """Frames of a piece."""
+
+    @property
+    def last(self) -> int:
+        """The moment at which it turns."""
+        return _PIECES * self.piece
+
+    def on(self, moment: int, *, upwards: bool) -> int:
+        """Return the moment that a piece which begins with `moment` ends with."""
+        at = moment // self.piece * self.piece
+        if at != moment:
+            return at + self.piece if moment < self.last else at
+        if upwards:
+            return at + self.piece if at < self.last else at - self.piece
+        return at - self.piece if at else self.piece
+
+    def after(self, moment: int, frames: int) -> int:
+        """Return the moment that a sentence of `frames` frames ends with: where idle pieces begin."""
+        end = moment + frames
+        if end > self.last:
+            end = 2 * self.last - end
+        lowest, highest = moment - frames, moment + frames
+        lowest = -(-lowest // self.piece) * self.piece
+        return max(0, lowest, min(highest, end) // self.piece * self.piece)
+
+
+class Rest:
+    """The idle pieces of all avatars that were needed of late."""
+
+    def __init__(self, films: FilmMaker) -> None:
+        self._films = films
+        self._kept: LRUCache[tuple[object, ...], RestingPiece] = LRUCache(
+            _KEPT_BYTES, getsizeof=lambda piece: piece.size_bytes
+        )
+
+    async def piece(self, script: Script, look: str, start: int, end: int) -> RestingPiece:
+        """Return the piece that leads from moment `start` to `end`; `look` changes with all that is seen.
+
+        Raises whatever the avatar service refuses.
+        """
+        [scene] = script.scenes
+        key = (look, scene.avatar, scene.background, script.fps, script.width, script.height, start, end)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = await self._rendered(script, start, end)
+            if kept.size_bytes <= _KEPT_BYTES:
+                self._kept[key] = kept
+        return kept
+
+    async def _rendered(self, script: Script, start: int, end: int) -> RestingPiece:
+        frames = piece_frames(script.fps)
+        segment = Segment(
+            SentenceSpoken(0, 1, 0, frames, _nobody()),
+            AudioChunk(_silence(script.fps, frames), FILM_SAMPLE_RATE_HZ),
+            script.scenes[0],
+            Motion(start=start, end=end, frames=frames),
+        )
+        beginning, made = b"", list[Footage]()
+        async for one in footage(self._films, script, segment):
+            if isinstance(one, Beginning):
+                beginning = one.boxes
+            else:
+                made.append(one)
+        return RestingPiece(beginning, made)
+
+
+def _nobody() -> SpeechAnswer:
+    async def nothing() -> AsyncIterator[AudioChunk]:
+        return
+        yield
+
+    return SpeechAnswer(
+        engine="", language="", voice="", notices="", takes=1, cached=False, copied=False, chunks=nothing()
+    )
+
+
+def _silence(fps: Fraction, frames: int) -> bytes:
+    return bytes(SAMPLE_BYTES * Timeline(fps).samples_between(0, frames))

@@ -1,0 +1,50 @@
+"""Room for live sessions, and what is counted of them for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import WebSocket
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from services.chassis.problems import problem_response
+from services.contract.errors import AtCapacity
+
+_AGAIN_IN_S = 5
+
+
+class Seats:
+    """Room for so many sessions: who finds none is told before the connection is made."""
+
+    def __init__(self, most: int, registry: CollectorRegistry) -> None:
+        self._most = most
+        self._taken = 0
+        self._sessions = Gauge("talkie_live_sessions", "Live sessions that are open.", registry=registry)
+        self._refused = Counter("talkie_live_refused", "Connections for which there was no room.", registry=registry)
+        self._fragments = Counter("talkie_live_fragments", "Fragments of live films.", registry=registry)
+        self._late = Counter("talkie_live_late_fragments", "Those that missed their time.", registry=registry)
+
+    @asynccontextmanager
+    async def taken(self, websocket: WebSocket) -> AsyncIterator[bool]:
+        """Accept a connection while the block lasts; give False where there is no room, and it was refused."""
+        if self._taken >= self._most:
+            self._refused.inc()
+            error = AtCapacity("All live sessions are taken; try again shortly.", retry_after_s=_AGAIN_IN_S)
+            await websocket.send_denial_response(problem_response(error, websocket.url.path))
+            yield False
+            return
+        self._taken += 1
+        self._sessions.inc()
+        try:
+            await websocket.accept()
+            yield True
+        finally:
+            self._taken -= 1
+            self._sessions.dec()
+
+    def shown(self, late_s: float) -> None:
+        """Count a fragment of film, which missed its time by so much."""
+        self._fragments.inc()
+        if late_s > 0:
+            self._late.inc()

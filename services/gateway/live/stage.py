@@ -1,0 +1,350 @@
+"""A live film without holes: what is said is shown as soon as it is rendered, and between the avatar rests.
+
+The film runs a little ahead of the clock. While nobody speaks, an idle piece is added each time the film is
+about to run out; a sentence begins where the last piece ends, and is rendered for that place and pose at once.
+Should it not be there in time, more pieces are put before it, which lead back to the same pose: the fragments
+are then shown so much later, and nothing is rendered again. Every frame and every packet of sound stands on
+one timeline, on which nothing is ever rounded, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from services.contract.errors import EngineFailed, ServiceError
+from services.contract.motion import MotionPath
+from services.contract.speech import SAMPLE_BYTES, AudioChunk
+from services.contract.video import Timeline
+from services.gateway.ahead import Ahead
+from services.gateway.clients import SpeechAnswer
+from services.gateway.laying import Segment, SentenceSpoken
+from services.gateway.lines import Line
+from services.gateway.live.film import Beginning, Footage, footage, piece_frames
+from services.gateway.live.rest import Rest, RestingPiece, Swing
+from services.gateway.motions import Motion
+from services.gateway.pipeline import FilmMaker
+from services.gateway.script import Script
+from services.gateway.utterance import LEAD_S, lay_out
+
+_log = logging.getLogger(__name__)
+
+_SHOTS = 2
+"""The sentence that is shown, and the next one."""
+
+_FOOTAGE_AHEAD = 256
+"""More than one sentence makes: what is rendered never waits for the clock."""
+
+_SOON_S = 0.001
+"""What is due in less is due: clocks are not asked for the rest."""
+
+_TRIES, _AGAIN_AFTER_S = 5, 0.2
+"""For idle pieces, without which the film cannot go on."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A sentence to be shown: its place among what is said, and its speech at the film's rate."""
+
+    utterance: int
+    index: int
+    line: Line
+    speech: AudioChunk
+    answer: SpeechAnswer
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A fragment of the film, and its sound as 16-bit mono PCM at the film's rate."""
+
+    first_frame: int
+    frames: int
+    data: bytes
+    pcm: bytes
+    cue: Cue | None
+    """What is said in it; None where the avatar rests."""
+    shown_s: float
+    """How much of the sentence has been shown at its end."""
+    late_s: float
+    """By how much it missed its time on the clock, 0 where it did not."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All of a sentence has been shown."""
+
+    cue: Cue
+
+
+@dataclass(frozen=True)
+class NotShown:
+    """A sentence could not be rendered, or not to its end."""
+
+    cue: Cue
+    error: ServiceError
+
+
+StageEvent = Beginning | Unit | Shown | NotShown
+
+
+class _Shot:
+    """A sentence that is being rendered for the place at which it is expected; `tell` is set with each piece."""
+
+    def __init__(self, films: FilmMaker, script: Script, cue: Cue, segment: Segment, tell: asyncio.Event) -> None:
+        self.cue = cue
+        self.segment = segment
+        self.path = MotionPath(segment.motion.start, segment.motion.end, segment.motion.frames)
+        self.first_frame = segment.spoken.first_frame
+        self.frames = segment.spoken.frames
+        self.shown_frames = 0
+        self._tell = tell
+        self._footage = Ahead(footage(films, script, segment), _FOOTAGE_AHEAD)
+        self._coming = self._ask()
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a piece to be taken, or never will be."""
+        return self._coming.done()
+
+    def take(self) -> Beginning | Footage | None:
+        """Return the next piece, None after the last one; raises what rendering raises."""
+        piece = self._coming.result()
+        if piece is not None:
+            self._coming = self._ask()
+        elif not self.shown_frames:
+            raise EngineFailed("The avatar service sent no film; try again.")
+        return piece
+
+    async def close(self) -> None:
+        self._coming.cancel()
+        await asyncio.gather(self._coming, return_exceptions=True)
+        await self._footage.aclose()
+
+    def _ask(self) -> asyncio.Future[Beginning | Footage | None]:
+        asking = asyncio.ensure_future(anext(self._footage, None))
+        asking.add_done_callback(lambda _: self._tell.set())
+        return asking
+
+
+class Stage:
+    """The film of one session."""
+
+    def __init__(self, films: FilmMaker, rest: Rest, script: Script, look: str, *, idle: bool, lead_s: float) -> None:
+        """`script` has one scene, whose text does not matter. `look` changes with all that is seen.
+
+        With `idle`, the film goes on between sentences, `lead_s` ahead of the clock; otherwise it consists of
+        what is said, and comes as fast as it is rendered.
+        """
+        self._films = films
+        self._rest = rest
+        self._script = script
+        self._look = look
+        self._idle = idle
+        self._lead_s = lead_s
+        self._timeline = Timeline(script.fps)
+        self._swing = Swing(piece_frames(script.fps))
+        self._shots: deque[_Shot] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._frame = self._moment = self._fragments = 0
+        self._upwards = True
+        self._began_s: float | None = None
+        self._generation = 0
+        self._finished = False
+        self._has_beginning = False
+
+    async def say(self, cue: Cue) -> None:
+        """Have a sentence shown after those before it; returns once it is being rendered."""
+        while len(self._shots) >= _SHOTS:
+            self._room.clear()
+            await self._room.wait()
+        self._add(cue)
+
+    async def all_shown(self) -> None:
+        """Return when nothing is left to be said."""
+        while self._shots:
+            self._room.clear()
+            await self._room.wait()
+
+    def interrupt(self) -> None:
+        """Say nothing more of what was to be said; the film goes on from what was given last."""
+        self._generation += 1
+        if self._shots and (shown := self._shots[0].shown_frames):
+            self._moment = round(self._shots[0].path.at(shown))
+        self._drop_shots()
+
+    def finish(self) -> None:
+        """Say that nothing more will be said: the film ends after it."""
+        self._finished = True
+        self._news.set()
+
+    async def play(self) -> AsyncGenerator[StageEvent, None]:
+        """Yield the film, each fragment when its time has come.
+
+        Raises whatever the avatar service refuses when an idle piece is asked for.
+        """
+        try:
+            while self._shots or not self._finished:
+                self._news.clear()
+                if self._shots and self._shots[0].ready:
+                    scene = self._play_shot(self._shots[0])
+                elif self._idle and self._wait_s(self._frame) <= _SOON_S:
+                    scene = self._play_rest()
+                else:
+                    await self._sleep_until(self._frame if self._idle else None)
+                    continue
+                async for event in scene:
+                    yield event
+        finally:
+            self._drop_shots()
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _play_shot(self, shot: _Shot) -> AsyncGenerator[StageEvent, None]:
+        """Show a sentence until its end, or until it is interrupted."""
+        generation, put_off = self._generation, self._frame - shot.first_frame
+        if put_off % self._swing.piece:
+            self._plan_anew()
+            return
+        failure: ServiceError | None = None
+        try:
+            while (one := await self._next(shot)) is not None:
+                if isinstance(one, Beginning):
+                    for event in self._begin(one):
+                        yield event
+                    continue
+                await self._until_due(one.first_frame + put_off, generation)
+                if generation != self._generation:
+                    return
+                shot.shown_frames += one.frames
+                yield self._unit(one, one.first_frame + put_off, shot)
+        except ServiceError as error:
+            failure = error
+        if generation != self._generation:
+            return
+        self._leave(shot)
+        self._moment, self._upwards = round(shot.path.at(shot.shown_frames)), True
+        if failure is None:
+            yield Shown(shot.cue)
+        else:
+            self._plan_anew()
+            yield NotShown(shot.cue, failure)
+
+    async def _next(self, shot: _Shot) -> Beginning | Footage | None:
+        """Return the next piece of a sentence; None after the last one, or once it is interrupted."""
+        generation = self._generation
+        while generation == self._generation:
+            if shot.ready:
+                return shot.take()
+            self._news.clear()
+            await self._news.wait()
+        return None
+
+    async def _until_due(self, frame: int, generation: int) -> None:
+        """Return when `frame` is to be given, or what is said is interrupted."""
+        while generation == self._generation and self._wait_s(frame) > _SOON_S:
+            self._news.clear()
+            await self._sleep_until(frame)
+
+    async def _play_rest(self) -> AsyncGenerator[StageEvent, None]:
+        """Go on without a word; a sentence that is being rendered finds the pose it was planned for."""
+        start = self._moment
+        end = start if self._shots else self._swing.on(start, upwards=self._upwards)
+        first_frame, self._moment = self._frame, end
+        self._frame += self._swing.piece  # before anything is awaited: what is said meanwhile comes after it
+        self._upwards = end > start or (end == start and self._upwards)
+        piece = await self._resting(start, end)
+        for event in self._begin(Beginning(piece.beginning)):
+            yield event
+        for one in piece.footage:
+            yield self._unit(one, first_frame + one.first_frame, None)
+
+    async def _resting(self, start: int, end: int) -> RestingPiece:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return await self._rest.piece(self._script, self._look, start, end)
+            except ServiceError as error:
+                if not (tries_left and error.retryable):
+                    raise
+                _log.warning("an idle piece is asked for again: %s", error.detail)
+                await asyncio.sleep(_AGAIN_AFTER_S)
+        raise AssertionError
+
+    def _begin(self, beginning: Beginning) -> list[Beginning]:
+        if self._has_beginning:
+            return []
+        self._has_beginning = True
+        return [beginning]
+
+    def _unit(self, one: Footage, first_frame: int, shot: _Shot | None) -> Unit:
+        if self._began_s is None:
+            self._began_s = _now_s()
+        self._fragments += 1
+        self._frame = max(self._frame, first_frame + one.frames)
+        samples = self._timeline.samples_between(first_frame, one.frames)
+        pcm, until_s = bytes(SAMPLE_BYTES * samples), 0.0
+        if shot is not None:
+            begin = self._timeline.samples_between(shot.first_frame, one.first_frame - shot.first_frame)
+            pcm = shot.segment.speech.pcm[SAMPLE_BYTES * begin : SAMPLE_BYTES * (begin + samples)]
+            until_s = (begin + samples) / self._timeline.sample_rate_hz
+        return Unit(
+            first_frame=first_frame,
+            frames=one.frames,
+            data=one.put_off(first_frame - one.first_frame, self._fragments, self._timeline),
+            pcm=pcm,
+            cue=None if shot is None else shot.cue,
+            shown_s=until_s,
+            late_s=max(0.0, _now_s() - self._began_s - self._timeline.seconds_at(first_frame)) if self._idle else 0.0,
+        )
+
+    def _add(self, cue: Cue) -> None:
+        """Have a sentence rendered for the place after all that is planned."""
+        last = self._shots[-1] if self._shots else None
+        first_frame = self._frame if last is None else last.first_frame + last.frames
+        moment = self._moment if last is None else last.path.end
+        speech = lay_out(cue.speech, self._timeline, first_frame, lead_s=LEAD_S, pause_s=cue.line.pause_s)
+        frames = self._timeline.frames_to_hold(first_frame, speech.samples)
+        motion = Motion(start=moment, end=self._swing.after(moment, frames), frames=frames)
+        # As the first sentence of a film, so that it comes with a beginning.
+        spoken = SentenceSpoken(0, 1, first_frame, frames, cue.answer)
+        segment = Segment(spoken, speech, self._script.scenes[0], motion)
+        self._shots.append(_Shot(self._films, self._script, cue, segment, self._news))
+        self._news.set()
+
+    def _plan_anew(self) -> None:
+        """Have what is still to be said rendered for other places: what was before it did not last as long."""
+        cues = [shot.cue for shot in self._shots]
+        self._drop_shots()
+        for cue in cues:
+            self._add(cue)
+
+    def _drop_shots(self) -> None:
+        while self._shots:
+            self._leave(self._shots[0])
+        self._news.set()
+
+    def _leave(self, shot: _Shot) -> None:
+        self._shots.remove(shot)
+        self._room.set()
+        closing = asyncio.create_task(shot.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _wait_s(self, frame: int) -> float:
+        """How long it is until `frame` is to be given."""
+        if not self._idle or self._began_s is None:
+            return 0.0
+        return self._began_s + self._timeline.seconds_at(frame) - self._lead_s - _now_s()
+
+    async def _sleep_until(self, frame: int | None) -> None:
+        """Return when `frame` is to be given, or something happens before."""
+        try:
+            await asyncio.wait_for(self._news.wait(), None if frame is None else self._wait_s(frame))
+        except asyncio.TimeoutError:
+            return
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

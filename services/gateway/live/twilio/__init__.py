@@ -1,0 +1,1 @@
+"""Speech into telephone calls, over Twilio's Media Streams."""

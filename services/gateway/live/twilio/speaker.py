@@ -1,0 +1,112 @@
+"""Says an utterance into a call: in pieces that Twilio plays, with a mark after each sentence."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Protocol
+
+from services.contract.errors import ServiceError
+from services.contract.speech import SAMPLE_BYTES, AudioChunk, Manner
+from services.gateway.audio import encoder_for
+from services.gateway.clients import TtsClient
+from services.gateway.live.pipeline import (
+    SentenceBegun,
+    SentenceEnded,
+    SentenceFailed,
+    Sound,
+    Speaking,
+    SpokenEvent,
+    speak_tokens,
+)
+from services.gateway.live.turns import Utterance
+from services.gateway.live.twilio.call import Call, Place
+from services.gateway.live.twilio.messages import CALL_RATE_HZ, CallConfig
+
+_PIECE_SAMPLES = CALL_RATE_HZ // 10
+"""Samples of one message: few enough that an interruption waits for no sound on the way, yet little is overhead."""
+
+
+class Listener(Protocol):
+    """Whoever is told what becomes of an utterance."""
+
+    async def tell(self, event: str, **fields: object) -> None:
+        """Take an event."""
+
+    async def refuse(self, error: ServiceError, **place: object) -> None:
+        """Take that a sentence failed."""
+
+
+def speaking_of(config: CallConfig, manner: Manner, at_once: int) -> Speaking:
+    """Return how to speak into a call; `at_once` sentences side by side."""
+    at_call_rate = manner.model_copy(update={"sample_rate_hz": CALL_RATE_HZ})
+    return Speaking(at_call_rate, config.language, config.split_granularity, at_once)
+
+
+class Speaker:
+    """Says one utterance."""
+
+    def __init__(self, call: Call, utterance: Utterance, listener: Listener) -> None:
+        self._call = call
+        self._generation = call.generation
+        self._utterance = utterance
+        self._listener = listener
+        self._encoder = encoder_for("ulaw", CALL_RATE_HZ)
+        self._place = Place(utterance.index, -1)
+        self._lead_s = self._pause_s = 0.0
+        self._sent = 0
+        """Samples of the sentence that were sent, the silence before it among them."""
+        self._sentences = self._failed = 0
+
+    async def speak(self, tts: TtsClient, speaking: Speaking) -> None:
+        """Say it to its end; raises `CallOver`, and what the text raises."""
+        with self._call.speaking():
+            async with aclosing(speak_tokens(tts, self._utterance.tokens, speaking, self._utterance.journal)) as events:
+                async for event in events:
+                    await self._say(event)
+            self._utterance.journal.note("all sent")
+            await self._listener.tell("session.done", total_sentences=self._sentences, failed_sentences=self._failed)
+
+    async def _say(self, event: SpokenEvent) -> None:
+        if isinstance(event, SentenceBegun):
+            await self._begin(event)
+        elif isinstance(event, Sound):
+            await self._play(event.chunk)
+        elif isinstance(event, SentenceEnded):
+            await self._end()
+        else:
+            await self._fail(event)
+
+    async def _begin(self, event: SentenceBegun) -> None:
+        self._place = Place(self._utterance.index, event.index)
+        self._call.said.begin(event.index, event.line.text, self._utterance.index)
+        self._lead_s, self._pause_s, self._sent = self._pause_s, event.line.pause_s, 0
+        self._sentences += 1
+        form = {"format": "ulaw", "sample_rate": CALL_RATE_HZ, "channels": 1}
+        await self._listener.tell("audio.start", sentence_index=event.index, sentence_text=event.line.text, **form)
+        self._utterance.journal.note("sending started", event.index)
+        silence = bytes(SAMPLE_BYTES * round(self._lead_s * CALL_RATE_HZ))
+        await self._play(AudioChunk(silence, CALL_RATE_HZ))
+
+    async def _play(self, chunk: AudioChunk) -> None:
+        sound = self._encoder.encode(chunk.pcm)
+        marks = tuple(mark.shifted(self._lead_s) for mark in chunk.marks)
+        for at in range(0, len(sound), _PIECE_SAMPLES):
+            piece = sound[at : at + _PIECE_SAMPLES]
+            await self._call.play(piece, self._generation)
+            self._sent += len(piece)
+            self._call.said.add(marks, self._sent / CALL_RATE_HZ)
+            marks = ()
+
+    async def _end(self, **why: object) -> None:
+        await self._call.mark(self._place, self._generation)
+        duration_ms = round(1000 * self._sent / CALL_RATE_HZ)
+        await self._listener.tell(
+            "audio.done", sentence_index=self._place.sentence_index, duration_ms=duration_ms, **why
+        )
+        self._utterance.journal.note("sent", self._place.sentence_index)
+
+    async def _fail(self, event: SentenceFailed) -> None:
+        self._failed += 1
+        if event.index == self._place.sentence_index:
+            await self._end(broken_off=True)
+        await self._listener.refuse(event.error, sentence_index=event.index, sentence_text=event.text)

@@ -1,0 +1,143 @@
+"""The language model whose answers are spoken: any server that speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.contract.errors import EngineFailed, InvalidRequest, ServiceError, Unavailable
+from services.gateway.settings import GatewaySettings
+
+_CONNECT_TIMEOUT_S = 5.0
+_MOST_TOLD_CHARS = 300
+_DATA, _END = "data:", "[DONE]"
+
+
+class ChatMessage(BaseModel):
+    """What somebody said to the model, or it to them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str
+    content: Any = None
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Delta = _Delta()
+
+
+class _Chunk(BaseModel):
+    choices: list[_Choice] = []
+    error: Any = None
+
+
+class LanguageModel(Protocol):
+    """Answers messages."""
+
+    def answer(
+        self, messages: Sequence[ChatMessage], model: str = "", options: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[str, None]:
+        """Yield the answer as it is written; closing it stops the model.
+
+        Raises `Unavailable` when it cannot be reached, `InvalidRequest` when it refuses, `EngineFailed` when it
+        breaks off.
+        """
+
+
+class ChatCompletions:
+    """A language model over HTTP."""
+
+    def __init__(self, base_url: str, api_key: str, model: str, silence_s: float) -> None:
+        """`silence_s` is how long it may write nothing."""
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        timeout = httpx.Timeout(silence_s, connect=_CONNECT_TIMEOUT_S)
+        self._http = httpx.AsyncClient(headers=headers, timeout=timeout)
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._model = model
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def answer(
+        self, messages: Sequence[ChatMessage], model: str = "", options: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[str, None]:
+        """Yield the answer as it is written."""
+        body = {
+            **(options or {}),
+            "model": model or self._model,
+            "messages": [message.model_dump() for message in messages],
+            "stream": True,
+        }
+        try:
+            async with self._http.stream("POST", self._url, json=body) as answer:
+                if answer.is_error:
+                    raise _refusal(answer.status_code, (await answer.aread()).decode(errors="replace"))
+                ended = False
+                async for line in answer.aiter_lines():
+                    if not line.startswith(_DATA):
+                        continue
+                    data = line.removeprefix(_DATA).strip()
+                    if ended := data == _END:
+                        break
+                    if text := _text_of(data):
+                        yield text
+                if not ended:
+                    raise EngineFailed("The language model broke off before the end of its answer.")
+        except httpx.ConnectError as error:
+            raise Unavailable("The language model cannot be reached (LLM_BASE_URL).", retry_after_s=5) from error
+        except httpx.TimeoutException as error:
+            raise EngineFailed("The language model wrote nothing for too long.") from error
+        except httpx.TransportError as error:
+            raise EngineFailed("The language model broke off before the end of its answer.") from error
+
+
+def language_model(settings: GatewaySettings) -> ChatCompletions | None:
+    """Return the language model that `settings` name; None where they name none."""
+    if not settings.llm_base_url:
+        return None
+    return ChatCompletions(settings.llm_base_url, settings.llm_api_key, settings.llm_model, settings.llm_silence_s)
+
+
+class Answer:
+    """What a language model says, as far as it has come; a failure ends it, and is kept to be told."""
+
+    def __init__(self, written: AsyncGenerator[str, None]) -> None:
+        self._written = written
+        self.text = ""
+        self.failure: ServiceError | None = None
+
+    async def tokens(self) -> AsyncGenerator[str, None]:
+        """Yield the tokens."""
+        async with aclosing(self._written):
+            try:
+                async for token in self._written:
+                    self.text += token
+                    yield token
+            except ServiceError as error:
+                self.failure = error
+
+
+def _text_of(data: str) -> str:
+    try:
+        chunk = _Chunk.model_validate_json(data)
+    except ValidationError as error:
+        raise EngineFailed("The language model sent something else than an answer.") from error
+    if chunk.error is not None:
+        raise EngineFailed(f"The language model failed: {str(chunk.error)[:_MOST_TOLD_CHARS]}")
+    return "".join(choice.delta.content or "" for choice in chunk.choices[:1])
+
+
+def _refusal(status: int, told: str) -> ServiceError:
+    reason = f"The language model answered {status}: {told[:_MOST_TOLD_CHARS]}"
+    if status in (429, 503):
+        return Unavailable(reason, retry_after_s=5)
+    return InvalidRequest(reason, param="messages") if 400 <= status < 500 else EngineFailed(reason)

@@ -1,0 +1,413 @@
+"""Text goes in over a WebSocket while it is written, and speech or film comes out, of the running product."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import struct
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.processes import running_stack
+
+SPEECH, VIDEO = "/v1/audio/speech/stream", "/v1/video/stream"
+PCM = {"type": "session.config", "response_format": "pcm", "stream_audio": True, "language": "English"}
+FILM = {"type": "session.config", "size": "128x128", "language": "English"}
+TOKENS = [
+    "Hello",
+    " there",
+    ",",
+    " I",
+    " am",
+    " Talk",
+    "ie",
+    ".",
+    " How",
+    " are",
+    " you",
+    "?",
+    " It",
+    " costs",
+    " 3",
+    ".",
+    "14.",
+]
+LONG = "This is a rather long sentence that takes its time to be said aloud. " * 6
+RATE_HZ = 24_000
+
+Message = dict[str, Any] | bytes
+"""An event, or what it announced."""
+
+
+@asynccontextmanager
+async def socket_to(url: str, path: str, **config: object) -> AsyncIterator[ClientConnection]:
+    """Give a connection, configured if anything is said of how."""
+    async with connect(url.replace("http", "ws", 1) + path, max_size=None) as socket:
+        if config:
+            await say(socket, **config)
+        yield socket
+
+
+async def say(socket: ClientConnection, **message: object) -> None:
+    await socket.send(json.dumps(message))
+
+
+async def write(socket: ClientConnection, *tokens: str) -> None:
+    for token in tokens:
+        await say(socket, type="input.text", text=token)
+
+
+async def heard(socket: ClientConnection, until: str = "session.done", within_s: float = 30.0) -> list[Message]:
+    """Return all messages until an event of that type, or the end of the connection."""
+    messages: list[Message] = []
+
+    async def listen() -> None:
+        async for raw in socket:
+            messages.append(raw if isinstance(raw, bytes) else json.loads(raw))
+            if isinstance(messages[-1], dict) and messages[-1]["type"] == until:
+                return
+
+    await asyncio.wait_for(listen(), within_s)
+    return messages
+
+
+def events(messages: list[Message], kind: str = "") -> list[dict[str, Any]]:
+    return [message for message in messages if isinstance(message, dict) and message["type"].startswith(kind)]
+
+
+def sound(messages: list[Message]) -> bytes:
+    return b"".join(message for message in messages if isinstance(message, bytes))
+
+
+def loudness(pcm: bytes) -> float:
+    return float(np.sqrt(np.mean(np.square(np.frombuffer(pcm, "<i2").astype(float) / 32768))))
+
+
+def address_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 80)
+
+
+def masked(payload: bytes) -> bytes:
+    """Return a text message as a client sends it, with a mask of zeros."""
+    assert 125 < len(payload) < 2**16
+    return struct.pack(">BBH", 0x81, 0x80 | 126, len(payload)) + bytes(4) + payload
+
+
+def run(visit: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(visit)
+
+
+def test_tokens_become_announced_sentences_in_order(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            await write(socket, *TOKENS)
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+            starts, ends = events(messages, "audio.start"), events(messages, "audio.done")
+            texts = ["Hello there, I am Talkie.", "How are you?", "It costs 3.14."]
+            assert [start["sentence_text"] for start in starts] == texts
+            assert [start["sentence_index"] for start in starts] == [0, 1, 2]
+            assert {start["sample_rate"] for start in starts} == {RATE_HZ}
+            assert sum(end["duration_ms"] for end in ends) == pytest.approx(len(sound(messages)) / 48, abs=5)
+            assert loudness(sound(messages)) > 0.02
+            done = {"type": "session.done", "utterance_index": 0, "total_sentences": 3, "failed_sentences": 0}
+            assert messages[-1] == done | {"generation": 0}
+            await write(socket, "And on it goes.")
+            await say(socket, type="input.done")
+            assert events(await heard(socket))[-1]["utterance_index"] == 1
+            await say(socket, type="session.close")
+            assert await heard(socket) == []
+        assert socket.close_code == 1000
+
+    run(visit())
+
+
+def test_a_sentence_is_heard_while_the_next_one_is_not_written(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            await write(socket, "One sentence", ". ")
+            assert loudness(sound(await heard(socket, "audio.done"))) > 0.02
+            await write(socket, "A clause that is not over")
+            await say(socket, type="input.flush")
+            assert events(await heard(socket, "audio.done"))[0]["sentence_text"] == "A clause that is not over"
+
+    run(visit())
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "mp3", "opus", "aac", "flac", "pcm"])
+def test_each_sentence_is_a_file_unless_it_is_streamed(stack: str, audio_format: str) -> None:
+    async def visit() -> None:
+        config = {"type": "session.config", "response_format": audio_format}
+        async with socket_to(stack, SPEECH, **config) as socket:
+            await write(socket, "Hello there, you two. This is the second sentence.")
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+            files = [message for message in messages if isinstance(message, bytes)]
+            assert len(files) == 2
+            if audio_format != "pcm":
+                for file, end in zip(files, events(messages, "audio.done"), strict=True):
+                    with av.open(io.BytesIO(file)) as container:
+                        frames = list(container.decode(audio=0))
+                    heard_s = sum(frame.samples / frame.sample_rate for frame in frames)
+                    assert heard_s == pytest.approx(end["duration_ms"] / 1000, abs=0.15)
+
+    run(visit())
+
+
+def test_words_come_with_their_times(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM, word_timestamps=True) as socket:
+            await write(socket, "These are five words indeed.")
+            await say(socket, type="input.done")
+            chunks = events(await heard(socket), "audio.chunk")
+            words = chunks[-1]["timestamps"]
+            assert [word["word"].strip(",.") for word in words] == ["These", "are", "five", "words", "indeed"]
+            assert all(word["start_ms"] < word["end_ms"] for word in words)
+            assert all(chunk["timestamps"] is None and chunk["audio_b64"] for chunk in chunks[:-1])
+
+    run(visit())
+
+
+def test_an_interruption_tells_the_last_word_and_nothing_of_the_old_answer_follows(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            await write(socket, LONG)
+            await heard(socket, "audio.start")
+            await say(socket, type="interrupt")
+            told = events(await heard(socket, "interrupted"))[-1]
+            assert told["generation"] == 1
+            assert told["last_word"] in (None, *LONG.replace(".", "").split())
+            await write(socket, "Now this.")
+            await say(socket, type="input.done")
+            later = await heard(socket)
+            assert {event["generation"] for event in events(later)} == {1}
+            assert [event["sentence_text"] for event in events(later, "audio.start")] == ["Now this."]
+
+    run(visit())
+
+
+def test_a_film_goes_on_while_nobody_speaks_and_plays_from_its_first_byte(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, VIDEO, **FILM) as socket:
+            await asyncio.sleep(0.6)
+            await write(socket, "Hello, I am here. ")
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+            await asyncio.sleep(0.7)
+            await write(socket, LONG)
+            messages += await heard(socket, "video.start")
+            await say(socket, type="interrupt")
+            messages += await heard(socket, "interrupted")
+            await asyncio.sleep(0.6)
+            await say(socket, type="session.close")
+            messages += await heard(socket)
+        fragments = events(messages, "video.fragment")
+        announced = [message["bytes"] for message in events(messages) if "bytes" in message]
+        assert announced == [len(message) for message in messages if isinstance(message, bytes)]
+        assert [one["first_frame"] for one in fragments] == [
+            sum(one["frames"] for one in fragments[:number]) for number in range(len(fragments))
+        ]
+        assert next(one["sentence_text"] for one in events(messages, "video.start")) == "Hello, I am here."
+        assert fragments[-1]["idle"] and fragments[0]["idle"]
+        with av.open(io.BytesIO(sound(messages))) as film:
+            pictures = [frame.pts for frame in film.decode(video=0)]
+        with av.open(io.BytesIO(sound(messages))) as film:
+            samples = [frame.pts for frame in film.decode(audio=0)]
+        assert len(pictures) == sum(one["frames"] for one in fragments)
+        assert len(set(np.diff(pictures))) == 1
+        assert set(np.diff(samples)) == {1024}
+
+    run(visit())
+
+
+def test_a_film_without_rest_is_that_of_what_is_said(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, VIDEO, **FILM, idle=False) as socket:
+            await write(socket, "One is here. Two is here.")
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+        assert not any(one["idle"] for one in events(messages, "video.fragment"))
+        assert [event["type"] for event in events(messages) if event["type"] != "video.fragment"] == [
+            "session.created",
+            "video.init",
+            *["video.start", "video.done"] * 2,
+            "session.done",
+        ]
+
+    run(visit())
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "told"),
+    [
+        (SPEECH, "{", "This is no JSON."),
+        (SPEECH, "[" * 100_000, "This is no JSON."),
+        (SPEECH, "[]", "JSON object"),
+        (SPEECH, '{"type": "input.text", "text": "Hello."}', "first message"),
+        (SPEECH, '{"type": "session.config", "response_format": "midi"}', "response_format"),
+        (SPEECH, '{"type": "session.config", "surprise": 1}', "surprise"),
+        (SPEECH, '{"type": "session.config", "word_timestamps": true}', "word_timestamps"),
+        (VIDEO, '{"type": "session.config", "avatar": "nobody"}', "no avatar"),
+        (VIDEO, '{"type": "session.config", "fps": 24}', "fps"),
+        (VIDEO, '{"type": "session.config", "size": "1x1"}', "size"),
+    ],
+)
+def test_a_connection_that_begins_wrongly_is_told_why_and_closed(
+    stack: str, path: str, message: str, told: str
+) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, path) as socket:
+            await socket.send(message)
+            [error] = events(await heard(socket))
+            assert error["type"] == "error"
+            assert told in error["message"]
+        assert socket.close_code == 1000
+
+    run(visit())
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("{", "no JSON"),
+        ('{"type": "dance"}', "type"),
+        ('{"type": "input.text"}', "text"),
+        ('{"type": "input.text", "text": 7}', "text"),
+        ('{"type": "respond", "messages": []}', "messages"),
+        ('{"type": "input.text", "text": "' + "x" * 200_000 + '"}', "128 KiB"),
+        ('{"type": "session.config", "voice": "' + "x" * 5_000_000 + '"}', "4 MiB"),
+        (b"\x00\x01", "no JSON"),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_told_and_the_rest_goes_on(
+    stack: str, message: str | bytes, told: str
+) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            await socket.send(message)
+            await write(socket, "Still here.")
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+            assert told in events(messages, "error")[0]["message"]
+            assert events(messages, "audio.start")[0]["sentence_text"] == "Still here."
+
+    run(visit())
+
+
+def test_a_token_of_ten_megabytes_closes_the_connection_unread(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            with pytest.raises(ConnectionClosed):
+                await write(socket, "x" * 10_000_000)
+                await heard(socket)
+                await socket.ping()
+        assert socket.close_code == 1009
+
+    run(visit())
+
+
+def test_messages_in_the_wrong_order_are_told_or_mean_nothing(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            for kind in ("interrupt", "input.flush", "input.done"):
+                await say(socket, type=kind)
+            assert events(await heard(socket))[-1]["total_sentences"] == 0
+            await write(socket, "An unfinished")
+            await say(socket, **PCM)
+            assert "input.done" in events(await heard(socket, "error"))[-1]["message"]
+            await say(socket, type="input.done")
+            assert events(await heard(socket))[-1]["total_sentences"] == 1
+
+    run(visit())
+
+
+def test_a_sentence_no_voice_can_say_is_reported_and_the_rest_is_spoken(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM, voice="nobody") as socket:
+            await write(socket, "One is here. Two is here.")
+            await say(socket, type="input.done")
+            messages = await heard(socket)
+            errors = events(messages, "error")
+            assert [error["sentence_index"] for error in errors] == [0, 1]
+            assert "nobody" in errors[0]["message"]
+            assert events(messages)[-1]["failed_sentences"] == 2
+
+    run(visit())
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[str]:
+    """A stack that has little patience."""
+    limits = {"GATEWAY_LIVE_SILENCE_S": "1", "GATEWAY_LIVE_STALLED_S": "1", "GATEWAY_LIVE_SESSIONS": "20"}
+    with running_stack(environment=limits) as url:
+        yield url
+
+
+def test_silence_ends_a_session(strict: str) -> None:
+    async def visit() -> None:
+        async with socket_to(strict, SPEECH, **PCM) as socket:
+            [error] = events(await heard(socket))
+            assert "Nothing was sent" in error["message"]
+        assert socket.close_code == 1000
+
+    run(visit())
+
+
+def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict: str) -> None:
+    async def visit() -> None:
+        reader, writer = await asyncio.open_connection(*address_of(strict), limit=2**26)
+        writer.write(
+            f"GET {SPEECH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        config = json.dumps(PCM | {"speed": 0.25, "instructions": "slowly, " * 10})
+        text = json.dumps({"type": "input.text", "text": LONG * 40})
+        for message in (config, text):
+            writer.write(masked(message.encode()))
+        await asyncio.sleep(3)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        received = await asyncio.wait_for(reader.read(-1), 20)
+        assert 100_000 < len(received) < 20_000_000
+        writer.close()
+        async with socket_to(strict, SPEECH, **PCM) as socket:
+            await write(socket, "Others are served.")
+            await say(socket, type="input.done")
+            assert events(await heard(socket))[-1]["total_sentences"] == 1
+
+    run(visit())
+
+
+def test_a_thousand_connections_at_once_are_served_as_far_as_there_is_room(strict: str) -> None:
+    async def attempt() -> int:
+        try:
+            async with socket_to(strict, SPEECH, **PCM) as socket:
+                await write(socket, "Hi there.")
+                await say(socket, type="input.done")
+                await heard(socket, within_s=60)
+                return 101
+        except InvalidStatus as error:
+            assert error.response.headers["Retry-After"]
+            return error.response.status_code
+
+    async def visit() -> None:
+        answers = await asyncio.gather(*(attempt() for _ in range(1000)))
+        assert set(answers) == {101, 503}
+        assert answers.count(101) >= 20
+        async with httpx.AsyncClient(base_url=strict) as client:
+            assert (await client.get("/health/ready")).status_code == 200
+        assert await attempt() == 101
+
+    run(visit())

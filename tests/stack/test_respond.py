@@ -1,0 +1,201 @@
+"""A language model's answer is spoken while it is written, and what it had said is, where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from websockets.asyncio.client import connect
+
+from services.chassis.server import serve
+from services.chassis.settings import ServiceSettings
+from services.gateway.app import create_app as create_gateway
+from services.gateway.settings import GatewaySettings
+from services.tts.app import create_app as create_tts
+from services.tts.settings import TtsSettings
+from tests.live import TimedEngine, until
+from tests.service.llm import ANSWER, create_llm
+
+SENTENCES = ["Well, hello there.", "It is 3.5 degrees today.", "Take a coat with you."]
+AS_READ = ["Well, hello there.", "It is three point five degrees today.", "Take a coat with you."]
+SPOKEN_IN_FULL_S = 0.2 * 3
+
+
+@dataclass(frozen=True)
+class Product:
+    """A gateway with a language model, and what to look at."""
+
+    client: httpx.AsyncClient
+    url: str
+    llm: FastAPI
+    engine: TimedEngine
+
+
+@asynccontextmanager
+async def product(engine: TimedEngine | None = None, **settings: object) -> AsyncIterator[Product]:
+    engine = engine or TimedEngine({})
+    llm, tts_settings = create_llm(), TtsSettings(port=0, cache_enable=False)
+    async with (
+        serve(llm, ServiceSettings(port=0)) as llm_url,
+        serve(create_tts(tts_settings, engine), tts_settings) as tts_url,
+    ):
+        told = {"llm_base_url": f"{llm_url}/v1", "llm_api_key": "secret", "llm_model": "parrot", **settings}
+        gateway = GatewaySettings.model_validate(
+            {"port": 0, "tts_url": tts_url, "enable_video": False, "cache_enable": False, **told}
+        )
+        async with (
+            serve(create_gateway(gateway), gateway) as url,
+            httpx.AsyncClient(base_url=url, timeout=30) as client,
+        ):
+            engine.asked.clear()
+            yield Product(client, url, llm, engine)
+
+
+def ask(wish: str, **fields: object) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": wish}], "language": "English", "response_format": "pcm", **fields}
+
+
+def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    lines = answer.text.splitlines()
+    return [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
+
+
+def test_the_answer_is_spoken_sentence_by_sentence() -> None:
+    async def visit() -> None:
+        async with product() as running:
+            answer = await running.client.post("/v1/respond", json=ask("Hi", llm_options={"temperature": 0.5}))
+            assert answer.status_code == 200
+            assert sorted(running.engine.asked) == sorted(AS_READ)
+            assert SPOKEN_IN_FULL_S < len(answer.content) / 48_000 < SPOKEN_IN_FULL_S + 1
+            [asked] = running.llm.state.asked
+            assert (asked["model"], asked["stream"], asked["temperature"]) == ("parrot", True, 0.5)
+            assert (asked["messages"], asked["authorization"]) == ([{"role": "user", "content": "Hi"}], "Bearer secret")
+
+    asyncio.run(visit())
+
+
+def test_the_first_sentence_is_heard_before_the_last_one_is_written() -> None:
+    async def visit() -> None:
+        async with product() as running, running.client.stream("POST", "/v1/respond", json=ask("Hi")) as answer:
+            await anext(answer.aiter_raw())
+            assert running.llm.state.written < len(ANSWER.split())
+
+    asyncio.run(visit())
+
+
+def test_events_tell_what_is_written_and_what_is_heard() -> None:
+    async def visit() -> None:
+        async with product() as running:
+            events = events_of(await running.client.post("/v1/respond", json=ask("Hi", stream_format="sse")))
+            text = "".join(event["delta"] for event in events if event["type"] == "response.text.delta")
+            assert text.strip() == ANSWER
+            sound = b"".join(base64.b64decode(e["audio"]) for e in events if e["type"] == "speech.audio.delta")
+            assert len(sound) / 48_000 > SPOKEN_IN_FULL_S
+            assert events[-2] == {"type": "response.text.done", "text": text, "status": "completed"}
+            assert events[-1] == {"type": "speech.audio.done"}
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize("misfortune", ["break off", "fail", "send rubbish", "go silent"])
+def test_what_was_said_before_the_model_failed_is_spoken_and_the_answer_ends(misfortune: str) -> None:
+    async def visit() -> None:
+        async with product(llm_silence_s=0.5) as running:
+            told = await running.client.post("/v1/respond", json=ask(misfortune, stream_format="sse"))
+            *_, end, _ = events_of(told)
+            assert (end["status"], end["error"]["code"]) == ("failed", "engine_failed")
+            assert end["text"].split() == ANSWER.split()[:8]
+            assert sorted(running.engine.asked) == sorted(AS_READ[:2])
+            plain = await running.client.post("/v1/respond", json=ask(misfortune))
+            assert len(plain.content) / 48_000 > 0.4
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "told"),
+    [
+        ("refuse", 422, "no such model"),
+        ("be busy", 503, "rate limited"),
+        ("say nothing", 500, "said nothing"),
+    ],
+)
+def test_a_model_that_says_nothing_is_a_problem(wish: str, status: int, told: str) -> None:
+    async def visit() -> None:
+        async with product() as running:
+            answer = await running.client.post("/v1/respond", json=ask(wish))
+            assert (answer.status_code, told in answer.json()["detail"]) == (status, True)
+
+    asyncio.run(visit())
+
+
+def test_without_a_model_or_out_of_its_reach_it_is_unavailable() -> None:
+    async def visit() -> None:
+        async with product(llm_base_url="") as running:
+            answer = await running.client.post("/v1/respond", json=ask("Hi"))
+            assert (answer.status_code, "LLM_BASE_URL" in answer.json()["detail"]) == (503, True)
+        async with product(llm_base_url="http://127.0.0.1:9/v1") as running:
+            answer = await running.client.post("/v1/respond", json=ask("Hi"))
+            assert (answer.status_code, "cannot be reached" in answer.json()["detail"]) == (503, True)
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize("fields", [{"messages": []}, {"messages": "Hi"}, {"surprise": 1}, {"response_format": "midi"}])
+def test_what_cannot_be_understood_is_refused(fields: dict[str, object]) -> None:
+    async def visit() -> None:
+        async with product() as running:
+            answer = await running.client.post("/v1/respond", json=ask("Hi") | fields)
+            assert (answer.status_code, answer.json()["param"].split(".")[0]) == (422, next(iter(fields)))
+
+    asyncio.run(visit())
+
+
+def test_a_listener_who_leaves_stops_the_model() -> None:
+    async def visit() -> None:
+        async with product() as running:
+            async with running.client.stream("POST", "/v1/respond", json=ask("go silent")) as answer:
+                await anext(answer.aiter_raw())
+            await until(lambda: running.llm.state.left == 1)
+
+    asyncio.run(visit())
+
+
+def test_on_a_socket_the_answer_is_told_spoken_and_interrupted() -> None:
+    async def visit() -> None:
+        async with (
+            product(TimedEngine(dict.fromkeys(SENTENCES[1:], 0.3))) as running,
+            connect(running.url.replace("http", "ws") + "/v1/respond") as socket,
+        ):
+            config = {"type": "session.config", "response_format": "pcm", "stream_audio": True, "language": "English"}
+            await socket.send(json.dumps(config))
+            await socket.send(json.dumps({"type": "respond", "messages": [{"role": "user", "content": "Hi"}]}))
+            events: list[dict[str, Any]] = []
+
+            async def listen(until_type: str) -> dict[str, Any]:
+                async for raw in socket:
+                    if isinstance(raw, str):
+                        events.append(json.loads(raw))
+                        if events[-1]["type"] == until_type:
+                            return events[-1]
+                raise AssertionError(f"no {until_type}")
+
+            assert (await listen("session.done"))["total_sentences"] == 3
+            [done] = [event for event in events if event["type"] == "response.text.done"]
+            assert (done["text"].strip(), done["status"]) == (ANSWER, "completed")
+            await socket.send(json.dumps({"type": "respond", "messages": [{"role": "user", "content": "go silent"}]}))
+            await listen("audio.done")
+            await socket.send(json.dumps({"type": "interrupt"}))
+            told = await listen("interrupted")
+            assert (told["sentence_text"], told["last_word"]) == (SENTENCES[0], "there.")
+            await until(lambda: running.llm.state.left == 1)
+
+    asyncio.run(visit())

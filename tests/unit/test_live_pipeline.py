@@ -1,0 +1,192 @@
+"""From tokens to speech in the order written, over the real tts service and an engine that takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from services.chassis.lane import EngineLane
+from services.chassis.server import serve
+from services.contract.speech import SpeechRequest
+from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.live.journal import Journal
+from services.gateway.live.pipeline import (
+    SentenceBegun,
+    SentenceEnded,
+    SentenceFailed,
+    Sound,
+    Speaking,
+    SpokenEvent,
+    speak_tokens,
+)
+from services.gateway.live.tokens import FLUSH, Token, TokenFeed
+from services.tts.app import create_app as create_tts
+from services.tts.settings import TtsSettings
+from tests.live import TimedEngine, tokens_of, tone, until
+
+NUMBERED = [f"This is sentence number {number}. " for number in range(200)]
+
+
+@asynccontextmanager
+async def tts_of(engine: TimedEngine) -> AsyncIterator[tuple[TtsClient, EngineLane]]:
+    settings = TtsSettings(port=0, lanes=16, cache_enable=False)
+    app = create_tts(settings, engine)
+    async with serve(app, settings) as url:
+        tts = TtsClient(url)
+        try:
+            yield tts, app.state.speaker.lane
+        finally:
+            await tts.aclose()
+
+
+def speak(tts: TtsClient, tokens: AsyncGenerator[Token, None], at_once: int = 4) -> AsyncGenerator[SpokenEvent, None]:
+    return speak_tokens(tts, tokens, Speaking(language="English", at_once=at_once), Journal("test"))
+
+
+def test_two_hundred_sentences_of_any_length_come_in_order_and_those_that_fail_are_left_out() -> None:
+    chance = random.Random(7)
+    texts = [text.replace("is", "breaks") if chance.random() < 0.1 else text for text in NUMBERED]
+    engine = TimedEngine({text.strip(): chance.uniform(0.0, 0.06) for text in texts})
+
+    async def visit() -> None:
+        async with tts_of(engine) as (tts, _):
+            events = [event async for event in speak(tts, tokens_of(texts), at_once=8)]
+        assert [event.index for event in events] == sorted(event.index for event in events)
+        failed = [event for event in events if isinstance(event, SentenceFailed)]
+        assert [event.text + " " for event in failed] == [text for text in texts if "breaks" in text]
+        assert {event.error.code for event in failed} == {"engine_failed"}
+        heard = [event.line.text + " " for event in events if isinstance(event, SentenceBegun)]
+        assert heard == [text for text in texts if "breaks" not in text]
+        assert len(failed) + len([event for event in events if isinstance(event, SentenceEnded)]) == len(texts)
+
+    asyncio.run(visit())
+
+
+def test_several_sentences_are_spoken_side_by_side_and_none_before_it_is_written() -> None:
+    engine = TimedEngine({"One is here.": 0.4, "Two is here.": 0.4, "Three is here.": 0.4})
+
+    async def visit() -> None:
+        feed = TokenFeed()
+        async with tts_of(engine) as (tts, lane), aclosing(speak(tts, feed.read())) as events:
+            first = asyncio.ensure_future(anext(events))
+            await feed.write("One is here")
+            await asyncio.sleep(0.2)
+            assert engine.asked == []
+            await feed.write(". Two is here. Three")
+            await until(lambda: lane.busy == 2)
+            assert sorted(engine.asked) == ["One is here.", "Two is here."]
+            assert isinstance(await first, SentenceBegun)
+            await feed.write(" is here")
+            feed.end()
+            assert len([event async for event in events if isinstance(event, SentenceEnded)]) == 3
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize("tokens", [["It is over. "], ["It is over."], ["It is not over", FLUSH]])
+def test_a_sentence_is_spoken_when_its_writer_pauses(tokens: list[Token]) -> None:
+    engine = TimedEngine({})
+
+    async def visit() -> None:
+        feed = TokenFeed()
+        async with tts_of(engine) as (tts, _), aclosing(speak(tts, feed.read())) as events:
+            for token in tokens:
+                await feed.write(token)
+            assert isinstance(await asyncio.wait_for(anext(events), 10), SentenceBegun)
+
+    asyncio.run(visit())
+
+
+def test_who_leaves_stops_every_stage() -> None:
+    engine, closed = TimedEngine({text.strip(): 0.3 for text in NUMBERED}), asyncio.Event()
+
+    async def endless() -> AsyncGenerator[Token, None]:
+        try:
+            while True:
+                for text in NUMBERED:
+                    yield text
+        finally:
+            closed.set()
+
+    async def visit() -> None:
+        async with tts_of(engine) as (tts, lane):
+            async with aclosing(speak(tts, endless())) as events:
+                await anext(events)
+            assert closed.is_set()
+            await until(lambda: lane.busy == lane.waiting == 0)
+            asked = len(engine.asked)
+            await asyncio.sleep(0.4)
+            assert len(engine.asked) == asked
+
+    asyncio.run(visit())
+
+
+def test_a_slow_listener_holds_back_the_writer() -> None:
+    engine, written = TimedEngine({}), 0
+
+    async def writer() -> AsyncGenerator[Token, None]:
+        nonlocal written
+        for text in NUMBERED:
+            written += 1
+            yield text
+
+    async def visit() -> None:
+        async with tts_of(engine) as (tts, _), aclosing(speak(tts, writer())) as events:
+            await anext(events)
+            await asyncio.sleep(0.5)
+            assert written < 20
+
+    asyncio.run(visit())
+
+
+def test_who_writes_more_than_can_wait_waits() -> None:
+    async def visit() -> None:
+        feed = TokenFeed(most_chars=10)
+        await feed.write("12345")
+        writing = asyncio.create_task(feed.write("678901"))
+        await asyncio.sleep(0.01)
+        assert not writing.done()
+        reading = feed.read()
+        assert await anext(reading) == "12345"
+        await writing
+        writing = asyncio.create_task(feed.write("x" * 20))
+        await asyncio.sleep(0.01)
+        assert not writing.done()
+        await reading.aclose()
+        await writing
+        await feed.write("nobody reads this")
+
+    asyncio.run(visit())
+
+
+class InstantTts:
+    """In place of the tts client, where ten thousand sentences should not take minutes."""
+
+    @asynccontextmanager
+    async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
+        async def chunks() -> AsyncIterator[Any]:
+            yield tone(0.05, request.text)
+
+        yield SpeechAnswer("instant", "en", "tone", "", 1, False, False, chunks())
+
+
+def test_memory_does_not_grow_with_ten_thousand_sentences() -> None:
+    async def visit() -> None:
+        texts = (f"This is sentence {number} of many. " for number in range(10_000))
+        held: dict[int, int] = {}
+        events = speak(cast(TtsClient, InstantTts()), tokens_of(texts))
+        async for event in events:
+            if isinstance(event, SentenceEnded) and event.index in (1_000, 9_990):
+                gc.collect()
+                held[event.index] = sys.getallocatedblocks()
+            assert not isinstance(event, Sound) or event.chunk.pcm
+        assert held[9_990] < held[1_000] + 2_000
+
+    asyncio.run(visit())
