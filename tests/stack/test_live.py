@@ -332,6 +332,23 @@ def test_messages_in_the_wrong_order_are_told_or_mean_nothing(stack: str) -> Non
     run(visit())
 
 
+def test_an_interruption_is_heard_behind_many_utterances(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, VIDEO, **FILM) as socket:
+            for number in range(110):
+                await write(socket, f"This is utterance number {number}, which takes its time to be said.")
+                await say(socket, type="input.done")
+            await say(socket, type="interrupt")
+            messages = await heard(socket, "interrupted", 10)
+            assert "utterances wait" in events(messages, "error")[0]["message"]
+            await write(socket, "Now this.")
+            await say(socket, type="input.done")
+            later = await heard(socket)
+            assert [event["sentence_text"] for event in events(later, "video.start")] == ["Now this."]
+
+    run(visit())
+
+
 def test_a_sentence_no_voice_can_say_is_reported_and_the_rest_is_spoken(stack: str) -> None:
     async def visit() -> None:
         async with socket_to(stack, SPEECH, **PCM, voice="nobody") as socket:

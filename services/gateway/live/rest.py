@@ -6,6 +6,7 @@ every piece is known and an idle session costs next to nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,8 @@ _PIECES = 32
 """Pieces one way."""
 
 _KEPT_BYTES = 64 * 1024**2
+
+Key = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,34 @@ class Rest:
 
     def __init__(self, films: FilmMaker) -> None:
         self._films = films
-        self._kept: LRUCache[tuple[object, ...], RestingPiece] = LRUCache(
-            _KEPT_BYTES, getsizeof=lambda piece: piece.size_bytes
-        )
+        self._kept: LRUCache[Key, RestingPiece] = LRUCache(_KEPT_BYTES, getsizeof=lambda piece: piece.size_bytes)
+        self._rendering: dict[Key, asyncio.Task[RestingPiece]] = {}
 
     async def piece(self, script: Script, look: str, start: int, end: int) -> RestingPiece:
         """Return the piece that leads from moment `start` to `end`; `look` changes with all that is seen.
 
         Raises whatever the avatar service refuses.
         """
-        [scene] = script.scenes
-        key = (look, scene.avatar, scene.background, script.fps, script.width, script.height, start, end)
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = await self._rendered(script, start, end)
-            if kept.size_bytes <= _KEPT_BYTES:
-                self._kept[key] = kept
-        return kept
+        kept = self._kept.get(_key(script, look, start, end))
+        return kept if kept is not None else await asyncio.shield(self._rendered_once(script, look, start, end))
+
+    def prepare(self, script: Script, look: str, start: int, end: int) -> None:
+        """Have a piece rendered that will be asked for."""
+        if _key(script, look, start, end) not in self._kept:
+            self._rendered_once(script, look, start, end)
+
+    def _rendered_once(self, script: Script, look: str, start: int, end: int) -> asyncio.Task[RestingPiece]:
+        """Return the rendering of a piece, whoever has it rendered."""
+        key = _key(script, look, start, end)
+        if key not in self._rendering:
+            self._rendering[key] = asyncio.create_task(self._rendered(script, start, end))
+            self._rendering[key].add_done_callback(lambda done: self._keep(key, done))
+        return self._rendering[key]
+
+    def _keep(self, key: Key, done: asyncio.Task[RestingPiece]) -> None:
+        del self._rendering[key]
+        if not done.cancelled() and done.exception() is None and done.result().size_bytes <= _KEPT_BYTES:
+            self._kept[key] = done.result()
 
     async def _rendered(self, script: Script, start: int, end: int) -> RestingPiece:
         frames = piece_frames(script.fps)
@@ -109,6 +123,11 @@ class Rest:
             else:
                 made.append(one)
         return RestingPiece(beginning, made)
+
+
+def _key(script: Script, look: str, start: int, end: int) -> Key:
+    [scene] = script.scenes
+    return (look, scene.avatar, scene.background, script.fps, script.width, script.height, start, end)
 
 
 def _nobody() -> SpeechAnswer:

@@ -147,7 +147,7 @@ class LiveSession(Generic[Config]):
         elif isinstance(message, Respond):
             await self._respond(message.messages)
         elif isinstance(message, SessionClose):
-            await self._turns.finish()
+            self._turns.finish()
             return False
         return True
 

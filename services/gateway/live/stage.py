@@ -256,6 +256,9 @@ class Stage:
         self._frame += self._swing.piece  # before anything is awaited: what is said meanwhile comes after it
         self._upwards = end > start or (end == start and self._upwards)
         piece = await self._resting(start, end)
+        if not self._shots:
+            following = self._swing.on(end, upwards=self._upwards)
+            self._rest.prepare(self._script, self._look, end, following)
         for event in self._begin(Beginning(piece.beginning)):
             yield event
         for one in piece.footage:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
+from services.contract.errors import TooManyRequests
 from services.gateway.live.journal import Journal
 from services.gateway.live.tokens import Token, TokenFeed
 
-_MOST_WAITING = 8
-"""Utterances that are written while an earlier one is spoken; who begins more waits."""
+_MOST_WAITING = 100
+"""Utterances that are written while an earlier one is spoken. More are refused: were they waited for, an
+interruption behind them would wait, too."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,25 @@ class Turns:
         """`name` stands in the log."""
         self._name = name
         self._perform = perform
-        self._waiting: asyncio.Queue[Utterance | None] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[Utterance | None] = asyncio.Queue()
         self._current: asyncio.Task[None] | None = None
         self._begun = 0
         self.generation = 0
 
     async def say(self, tokens: AsyncGenerator[Token, None]) -> Utterance:
-        """Have a text spoken after those before it."""
+        """Have a text spoken after those before it; raises `TooManyRequests`."""
+        if self._waiting.qsize() >= _MOST_WAITING:
+            await tokens.aclose()
+            raise TooManyRequests(f"{_MOST_WAITING} utterances wait to be spoken; interrupt, or send no more of them.")
         journal = Journal(f"{self._name} utterance {self._begun}")
         utterance = Utterance(self._begun, self.generation, tokens, journal)
         self._begun += 1
-        await self._waiting.put(utterance)
+        self._waiting.put_nowait(utterance)
         return utterance
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """Say that nothing follows: `run` returns once all is spoken."""
-        await self._waiting.put(None)
+        self._waiting.put_nowait(None)
 
     async def interrupt(self) -> None:
         """Stop what is spoken and drop what waits. When this returns, nothing of it goes on."""
@@ -73,8 +78,6 @@ class Turns:
         """Speak until `finish`, or until cancelled."""
         try:
             while (utterance := await self._waiting.get()) is not None:
-                if utterance.generation != self.generation:
-                    continue
                 self._current = asyncio.create_task(self._speak(utterance))
                 await asyncio.wait([self._current])
                 if not self._current.cancelled():
