@@ -185,7 +185,7 @@ class _Parts:
         live = LiveParts(tts, self._copying, self._casting, films, self._seats, self._broadcasts, self._model)
         return [
             live_router(settings, live),
-            respond_router(settings, tts, self._copying, self._model),
+            respond_router(settings, tts, self._copying, self._model, self._seats),
             whep_router(self._casting, self._broadcasts, self._webrtc),
             elevenlabs_router(settings, tts, self._seats),
             twilio_router(settings, tts, self._copying, self._seats),

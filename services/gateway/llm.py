@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
@@ -12,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.contract.errors import EngineFailed, InvalidRequest, ServiceError, Unavailable
 from services.gateway.settings import GatewaySettings
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_TOLD_CHARS = 300
 _DATA, _END = "data:", "[DONE]"
+_NOT_NOW, _NOT_SO = (429, 503), (400, 413, 422)
 
 
 class ChatMessage(BaseModel):
@@ -96,8 +100,10 @@ class ChatCompletions:
             raise Unavailable("The language model cannot be reached (LLM_BASE_URL).", retry_after_s=5) from error
         except httpx.TimeoutException as error:
             raise EngineFailed("The language model wrote nothing for too long.") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EngineFailed("The language model broke off before the end of its answer.") from error
+        except ValueError as error:  # of JSON: what it is asked holds no number, or half a letter
+            raise InvalidRequest("messages: this cannot be sent as JSON.", param="messages") from error
 
 
 def language_model(settings: GatewaySettings) -> ChatCompletions | None:
@@ -137,7 +143,10 @@ def _text_of(data: str) -> str:
 
 
 def _refusal(status: int, told: str) -> ServiceError:
-    reason = f"The language model answered {status}: {told[:_MOST_TOLD_CHARS]}"
-    if status in (429, 503):
-        return Unavailable(reason, retry_after_s=5)
-    return InvalidRequest(reason, param="messages") if 400 <= status < 500 else EngineFailed(reason)
+    if status in _NOT_NOW:
+        return Unavailable("The language model has no room now; try again shortly.", retry_after_s=5)
+    if status in _NOT_SO:
+        return InvalidRequest(f"The language model refuses: {told[:_MOST_TOLD_CHARS]}", param="messages")
+    # A wrong key, model or URL is ours, and what is said of it may hold a part of the key.
+    _log.error("the language model answered %d: %s", status, told[:_MOST_TOLD_CHARS])
+    return EngineFailed(f"The language model answered {status}; the log has the details.")

@@ -15,9 +15,9 @@ EVERY_S = 0.01
 
 
 def create_llm() -> FastAPI:
-    """Return a server whose one model always says the same, token by token; what is asked of it may be a misfortune.
+    """Return a server whose one model always says the same, token by token; what is asked of it may be a misfortune:
 
-    "refuse", "be busy", "break off", "fail", "go silent", "say nothing", "send rubbish", or else the answer.
+    "refuse", "misunderstand", "be busy", "break off", "fail", "go silent", "say nothing", "send rubbish".
     """
     app = FastAPI()
     app.state.asked = []
@@ -31,6 +31,8 @@ def create_llm() -> FastAPI:
         wish = body["messages"][-1]["content"]
         if wish == "refuse":
             return JSONResponse({"error": {"message": "no such model", "type": "invalid_request_error"}}, 404)
+        if wish == "misunderstand":
+            return JSONResponse({"error": {"message": "too many messages"}}, 400)
         if wish == "be busy":
             return JSONResponse({"error": {"message": "rate limited"}}, 429)
         return StreamingResponse(_written(app, wish), media_type="text/event-stream")

@@ -104,6 +104,16 @@ def masked(payload: bytes) -> bytes:
     return struct.pack(">BBH", 0x81, 0x80 | 126, len(payload)) + bytes(4) + payload
 
 
+async def nobody_sits(url: str) -> None:
+    """Return once no live session is open any more."""
+    async with httpx.AsyncClient(base_url=url) as client:
+        for _ in range(200):
+            if "talkie_live_sessions 0.0" in (await client.get("/metrics")).text:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("a seat stayed taken")
+
+
 def run(visit: Coroutine[Any, Any, None]) -> None:
     asyncio.run(visit)
 
@@ -187,10 +197,13 @@ def test_an_interruption_tells_the_last_word_and_nothing_of_the_old_answer_follo
             await say(socket, type="interrupt")
             told = events(await heard(socket, "interrupted"))[-1]
             assert told["generation"] == 1
-            assert told["last_word"] in (None, *LONG.replace(".", "").split())
+            assert told["sentence_text"] in LONG
+            assert told["last_word"] in LONG.replace(".", "").split()
+            await asyncio.sleep(0.3)
             await write(socket, "Now this.")
             await say(socket, type="input.done")
             later = await heard(socket)
+            assert isinstance(later[0], dict)  # no sound of the old answer came before it
             assert {event["generation"] for event in events(later)} == {1}
             assert [event["sentence_text"] for event in events(later, "audio.start")] == ["Now this."]
 
@@ -259,6 +272,7 @@ def test_a_film_without_rest_is_that_of_what_is_said(stack: str) -> None:
         (SPEECH, '{"type": "session.config", "surprise": 1}', "surprise"),
         (SPEECH, '{"type": "session.config", "word_timestamps": true}', "word_timestamps"),
         (VIDEO, '{"type": "session.config", "avatar": "nobody"}', "no avatar"),
+        (VIDEO, '{"type": "session.config", "avatar": "' + "никто" * 12 + '"}', "no avatar"),
         (VIDEO, '{"type": "session.config", "fps": 24}', "fps"),
         (VIDEO, '{"type": "session.config", "size": "1x1"}', "size"),
     ],
@@ -288,6 +302,8 @@ def test_a_connection_that_begins_wrongly_is_told_why_and_closed(
         ('{"type": "input.text", "text": "' + "x" * 200_000 + '"}', "128 KiB"),
         ('{"type": "session.config", "voice": "' + "x" * 5_000_000 + '"}', "4 MiB"),
         (b"\x00\x01", "no JSON"),
+        ('{"type": "respond", "messages": [{"role": "user", "content": NaN}]}', "no JSON"),
+        ('{"type": "respond", "messages": [{"role": "user", "content": "\\ud83d"}]}', "surrogate"),
     ],
 )
 def test_a_message_that_cannot_be_read_is_told_and_the_rest_goes_on(
@@ -332,15 +348,58 @@ def test_messages_in_the_wrong_order_are_told_or_mean_nothing(stack: str) -> Non
     run(visit())
 
 
+def test_a_farewell_in_mid_sentence_is_spoken_to_its_end_and_leaves_no_seat_taken(strict: str) -> None:
+    async def visit() -> None:
+        async with socket_to(strict, SPEECH, **PCM) as socket:
+            await write(socket, "Hello. And one more thing")
+            await say(socket, type="session.close")
+            await say(socket, type="input.text", text="nobody hears this.")
+            texts = [event["sentence_text"] for event in events(await heard(socket, "", 20), "audio.start")]
+            assert texts == ["Hello.", "And one more thing"]
+        assert socket.close_code == 1000
+        async with socket_to(strict, SPEECH, **PCM) as socket:
+            await write(socket, LONG)
+            await say(socket, type="session.close")
+            await say(socket, type="interrupt")
+            assert events(await heard(socket, "", 20))[-1]["type"] == "interrupted"
+        await nobody_sits(strict)
+
+    run(visit())
+
+
+def test_a_client_may_ask_whether_anybody_is_there(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            await say(socket, type="ping")
+            assert await heard(socket, "pong") == [{"type": "pong"}]
+
+    run(visit())
+
+
+def test_an_utterance_is_spoken_as_was_asked_for_when_it_was_written(stack: str) -> None:
+    async def visit() -> None:
+        async with socket_to(stack, SPEECH, **PCM) as socket:
+            for text, audio_format in (("One is here.", "pcm"), ("Two is here.", "pcm"), ("Three is here.", "wav")):
+                await say(socket, **PCM | {"response_format": audio_format})
+                await write(socket, text)
+                await say(socket, type="input.done")
+            formats = [event["format"] for _ in range(3) for event in events(await heard(socket), "audio.start")]
+            assert formats == ["pcm", "pcm", "wav"]
+
+    run(visit())
+
+
 def test_an_interruption_is_heard_behind_many_utterances(stack: str) -> None:
     async def visit() -> None:
         async with socket_to(stack, VIDEO, **FILM) as socket:
-            for number in range(110):
+            for number in range(50):
                 await write(socket, f"This is utterance number {number}, which takes its time to be said.")
                 await say(socket, type="input.done")
             await say(socket, type="interrupt")
             messages = await heard(socket, "interrupted", 10)
-            assert "utterances wait" in events(messages, "error")[0]["message"]
+            refused = events(messages, "error")
+            assert "utterances wait" in refused[0]["message"]
+            assert len(refused) < 11  # each is told once
             await write(socket, "Now this.")
             await say(socket, type="input.done")
             later = await heard(socket)
@@ -403,6 +462,7 @@ def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict:
             await write(socket, "Others are served.")
             await say(socket, type="input.done")
             assert events(await heard(socket))[-1]["total_sentences"] == 1
+        await nobody_sits(strict)
 
     run(visit())
 

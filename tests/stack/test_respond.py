@@ -123,8 +123,9 @@ def test_what_was_said_before_the_model_failed_is_spoken_and_the_answer_ends(mis
 @pytest.mark.parametrize(
     ("wish", "status", "told"),
     [
-        ("refuse", 422, "no such model"),
-        ("be busy", 503, "rate limited"),
+        ("misunderstand", 422, "too many messages"),
+        ("refuse", 500, "answered 404; the log has the details"),
+        ("be busy", 503, "no room"),
         ("say nothing", 500, "said nothing"),
     ],
 )
@@ -145,6 +146,19 @@ def test_without_a_model_or_out_of_its_reach_it_is_unavailable() -> None:
         async with product(llm_base_url="http://127.0.0.1:9/v1") as running:
             answer = await running.client.post("/v1/respond", json=ask("Hi"))
             assert (answer.status_code, "cannot be reached" in answer.json()["detail"]) == (503, True)
+
+    asyncio.run(visit())
+
+
+def test_answers_take_a_seat_each() -> None:
+    async def visit() -> None:
+        async with product(live_sessions=1) as running:
+            async with running.client.stream("POST", "/v1/respond", json=ask("go silent")) as answer:
+                await anext(answer.aiter_raw())
+                refused = await running.client.post("/v1/respond", json=ask("Hi"))
+                assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+            await until(lambda: running.llm.state.left == 1)
+            assert (await running.client.post("/v1/respond", json=ask("Hi"))).status_code == 200
 
     asyncio.run(visit())
 

@@ -26,7 +26,7 @@ from services.gateway.live.pipeline import (
     SpokenEvent,
     speak_tokens,
 )
-from services.gateway.live.tokens import FLUSH, Token, TokenFeed
+from services.gateway.live.tokens import FLUSH, Token, TokenFeed, Tokens
 from services.tts.app import create_app as create_tts
 from services.tts.settings import TtsSettings
 from tests.live import TimedEngine, tokens_of, tone, until
@@ -46,7 +46,7 @@ async def tts_of(engine: TimedEngine) -> AsyncIterator[tuple[TtsClient, EngineLa
             await tts.aclose()
 
 
-def speak(tts: TtsClient, tokens: AsyncGenerator[Token, None], at_once: int = 4) -> AsyncGenerator[SpokenEvent, None]:
+def speak(tts: TtsClient, tokens: Tokens, at_once: int = 4) -> AsyncGenerator[SpokenEvent, None]:
     return speak_tokens(tts, tokens, Speaking(language="English", at_once=at_once), Journal("test"))
 
 
@@ -74,7 +74,7 @@ def test_several_sentences_are_spoken_side_by_side_and_none_before_it_is_written
 
     async def visit() -> None:
         feed = TokenFeed()
-        async with tts_of(engine) as (tts, lane), aclosing(speak(tts, feed.read())) as events:
+        async with tts_of(engine) as (tts, lane), aclosing(speak(tts, feed)) as events:
             first = asyncio.ensure_future(anext(events))
             await feed.write("One is here")
             await asyncio.sleep(0.2)
@@ -96,7 +96,7 @@ def test_a_sentence_is_spoken_when_its_writer_pauses(tokens: list[Token]) -> Non
 
     async def visit() -> None:
         feed = TokenFeed()
-        async with tts_of(engine) as (tts, _), aclosing(speak(tts, feed.read())) as events:
+        async with tts_of(engine) as (tts, _), aclosing(speak(tts, feed)) as events:
             for token in tokens:
                 await feed.write(token)
             assert isinstance(await asyncio.wait_for(anext(events), 10), SentenceBegun)
@@ -153,13 +153,12 @@ def test_who_writes_more_than_can_wait_waits() -> None:
         writing = asyncio.create_task(feed.write("678901"))
         await asyncio.sleep(0.01)
         assert not writing.done()
-        reading = feed.read()
-        assert await anext(reading) == "12345"
+        assert await anext(feed) == "12345"
         await writing
         writing = asyncio.create_task(feed.write("x" * 20))
         await asyncio.sleep(0.01)
         assert not writing.done()
-        await reading.aclose()
+        await feed.aclose()
         await writing
         await feed.write("nobody reads this")
 
@@ -188,5 +187,27 @@ def test_memory_does_not_grow_with_ten_thousand_sentences() -> None:
                 held[event.index] = sys.getallocatedblocks()
             assert not isinstance(event, Sound) or event.chunk.pcm
         assert held[9_990] < held[1_000] + 2_000
+
+    asyncio.run(visit())
+
+
+def test_letters_that_were_cut_in_two_are_whole_again() -> None:
+    async def visit() -> None:
+        feed = TokenFeed()
+        for token in ("Hi \ud83d", "\ude00!", " lone \ude00 half", " and \ud83d"):
+            await feed.write(token)
+        feed.end()
+        assert "".join([str(token) async for token in feed]) == "Hi \U0001f600! lone \ufffd half and "
+
+    asyncio.run(visit())
+
+
+def test_a_feed_that_nobody_began_to_read_keeps_no_writer_waiting() -> None:
+    async def visit() -> None:
+        feed = TokenFeed(most_chars=3)
+        writing = asyncio.create_task(feed.write("too much"))
+        await asyncio.sleep(0)
+        await feed.aclose()
+        await asyncio.wait_for(writing, 1)
 
     asyncio.run(visit())

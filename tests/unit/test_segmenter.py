@@ -81,6 +81,7 @@ def test_without_cutting_the_text_waits_for_its_end() -> None:
     assert stream.feed("One. Two. Three. ") == []
     assert stream.settles_in_s is None
     assert [sentence.text for sentence in stream.flush()] == ["One.", "Two.", "Three."]
+    assert len(stream.feed("And so on. " * 2_000)) == 2_000  # more than anybody can wait for
 
 
 @pytest.mark.parametrize(

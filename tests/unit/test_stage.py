@@ -6,7 +6,7 @@ import asyncio
 import io
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -27,7 +27,8 @@ from services.gateway.laying import Segment
 from services.gateway.lines import Line
 from services.gateway.live.film import Beginning, piece_frames
 from services.gateway.live.rest import Rest, Swing
-from services.gateway.live.stage import Cue, NotShown, Shown, Stage, StageEvent, Unit
+from services.gateway.live.shot import Cue
+from services.gateway.live.stage import NotShown, Shown, Stage, StageEvent, Unit
 from services.gateway.pipeline import FilmEvent, FilmMaker, Fragment
 from services.gateway.script import Scene, Script
 from tests.live import run_jumping, tone
@@ -93,18 +94,39 @@ def stage_of(cards: Cards, *, idle: bool = True, lead_s: float = 0.4, script: Sc
     return Stage(films, Rest(films), script, "card", idle=idle, lead_s=lead_s)
 
 
+async def played_beside(
+    stage: Stage, act: Callable[[], AsyncGenerator[None, None]], see: Callable[[StageEvent], None]
+) -> None:
+    """Play until all of `act` is done and shown."""
+
+    async def play() -> None:
+        async with aclosing(stage.play()) as events:
+            async for event in events:
+                see(event)
+
+    playing = asyncio.create_task(play())
+    acting = asyncio.create_task(_done(act, stage))
+    await asyncio.wait([playing, acting], return_when=asyncio.FIRST_COMPLETED)
+    if playing.done():
+        acting.cancel()
+        playing.result()
+    playing.cancel()
+    await asyncio.gather(playing, acting, return_exceptions=True)
+
+
+async def _done(act: Callable[[], AsyncGenerator[None, None]], stage: Stage) -> None:
+    async for _ in act():
+        pass
+    await stage.all_shown()
+    await asyncio.sleep(0.01)
+
+
 def played(stage: Stage, act: Callable[[], AsyncGenerator[None, None]]) -> list[StageEvent]:
     """Return what `stage` plays while `act` is done, on a clock nobody waits for."""
 
     async def run() -> list[StageEvent]:
-        async def perform() -> None:
-            async for _ in act():
-                pass
-            stage.finish()
-
-        performing = asyncio.create_task(perform())
-        events = [event async for event in stage.play()]
-        await performing
+        events: list[StageEvent] = []
+        await played_beside(stage, act, events.append)
         return events
 
     return run_jumping(run())
@@ -220,19 +242,11 @@ def test_nothing_of_what_is_interrupted_follows() -> None:
 
     seen: list[Unit] = []
 
-    async def run() -> None:
-        async def perform() -> None:
-            async for _ in act():
-                pass
-            stage.finish()
+    def see(event: StageEvent) -> None:
+        if isinstance(event, Unit):
+            seen.append(event)
 
-        performing = asyncio.create_task(perform())
-        async for event in stage.play():
-            if isinstance(event, Unit):
-                seen.append(event)
-        await performing
-
-    run_jumping(run())
+    run_jumping(played_beside(stage, act, see))
     assert_no_holes(seen)
     assert {unit.cue.index for unit in seen[: interrupted_at[0]] if unit.cue} == {0}
     assert {unit.cue.index for unit in seen[interrupted_at[0] :] if unit.cue} == {2}
@@ -294,8 +308,13 @@ def test_idle_pieces_are_asked_for_again_and_without_them_the_film_ends() -> Non
 
     failing = iter([1, None, 1, None, *[None] * 100])
     assert_no_holes(units_of(played(stage_of(Cards(fails=lambda _: next(failing))), nothing)))
+
+    async def long() -> AsyncGenerator[None, None]:
+        await asyncio.sleep(100)
+        yield
+
     with pytest.raises(EngineFailed):
-        played(stage_of(Cards(fails=lambda _: 0)), nothing)
+        played(stage_of(Cards(fails=lambda _: 0)), long)
 
 
 @pytest.mark.parametrize("fps", [25, 30, 50, 60])

@@ -25,7 +25,7 @@ from services.gateway.live.pipeline import (
 )
 from services.gateway.live.said import Said
 from services.gateway.live.socket import LiveSocket, Message
-from services.gateway.live.turns import Utterance
+from services.gateway.live.turns import Perform, Utterance
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ
 
 _PLAIN = ("pcm", "wav")
@@ -59,11 +59,14 @@ class AudioPerformer:
         told, self.said = self.said.told(), Said()
         return told
 
-    async def perform(self, utterance: Utterance) -> None:
-        """Send the speech of an utterance, and that it is over."""
+    def performance(self) -> Perform:
+        """Return what sends the speech of an utterance, and that it is over."""
         config = self._config
-        self.said = Said()
         speaking = Speaking(self._manner, config.language, config.split_granularity, self._at_once)
+        return lambda utterance: self._perform(utterance, config, speaking)
+
+    async def _perform(self, utterance: Utterance, config: SpeechConfig, speaking: Speaking) -> None:
+        self.said = Said()
         sending = _Sending(self._socket, utterance, config, self.said)
         async with aclosing(speak_tokens(self._tts, utterance.tokens, speaking, utterance.journal)) as events:
             async for event in events:
@@ -100,10 +103,10 @@ class _Sending:
         else:
             await self._fail(event)
 
-    async def tell(self, event: str, *more: Message, **fields: object) -> None:
-        """Send an event of this utterance, and what belongs to it."""
+    async def tell(self, event: str, *before: Message, **fields: object) -> None:
+        """Send an event of this utterance, after what belongs before it."""
         place = {"utterance_index": self._utterance.index, "generation": self._utterance.generation}
-        await self._socket.send({"type": event, **place, **fields}, *more, generation=self._utterance.generation)
+        await self._socket.send(*before, {"type": event, **place, **fields}, generation=self._utterance.generation)
 
     async def _begin(self, event: SentenceBegun) -> None:
         self._said.begin(event.index, event.line.text, self._utterance.index)
@@ -128,14 +131,16 @@ class _Sending:
         if not self._config.stream_audio:
             self._held.append(chunk)
             return
+        # What is being sent when somebody interrupts is sent to its end, so it counts before.
+        self._said.add(chunk.marks, self._heard_s)
         if self._config.word_timestamps:
             self._words += [_timestamp(mark) for mark in chunk.marks if mark.kind == "word"]
-            await self._send_in_json(chunk.pcm, None)
+            for at in range(0, len(chunk.pcm), _LARGEST_PIECE_BYTES):
+                await self._send_in_json(chunk.pcm[at : at + _LARGEST_PIECE_BYTES], None)
         elif data := await self._encoded(chunk.pcm):
             for at in range(0, len(data), _LARGEST_PIECE_BYTES):
                 piece = data[at : at + _LARGEST_PIECE_BYTES]
                 await self._socket.send(piece, generation=self._utterance.generation)
-        self._said.add(chunk.marks, self._heard_s)
 
     async def _end(self, index: int, **why: object) -> None:
         """Send what is left of a sentence, and that it is over."""
@@ -145,11 +150,10 @@ class _Sending:
             await self.tell("audio.done", **fields)
         else:
             rest = await self._whole() if self._held else await to_thread.run_sync(self._encoder.finish)
+            for chunk in self._held:
+                self._said.add(chunk.marks, self._heard_s)
             # Sound and the end of it belong together: one without the other is half a sentence.
-            await self._socket.send(*([rest] if rest else []), generation=self._utterance.generation)
-            await self.tell("audio.done", **fields)
-        for chunk in self._held:
-            self._said.add(chunk.marks, self._heard_s)
+            await self.tell("audio.done", *([rest] if rest else []), **fields)
         self._utterance.journal.note("sent", index)
 
     async def _fail(self, event: SentenceFailed) -> None:

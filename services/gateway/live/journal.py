@@ -13,22 +13,18 @@ Clock = Callable[[], float]
 
 
 class Journal:
-    """One line per event. The time counts from when this is made, or from `begin`."""
+    """One line per event. The time counts from the beginning."""
 
-    def __init__(self, name: str, clock: Clock = time.monotonic) -> None:
-        """`name` says whose answer it is."""
+    def __init__(self, name: str, clock: Clock = time.monotonic, began_s: float | None = None) -> None:
+        """`name` says whose answer it is. It began `began_s` on the clock, by default now."""
         self._name = name
         self._clock = clock
-        self._began = clock()
+        self._began = clock() if began_s is None else began_s
 
     @property
     def elapsed_s(self) -> float:
         """Time since the beginning."""
         return self._clock() - self._began
-
-    def begin(self) -> None:
-        """Say that the caller has stopped speaking now."""
-        self._began = self._clock()
 
     def note(self, event: str, sentence: int | None = None) -> None:
         """Write down that something happened, to sentence number `sentence` from 0 on."""

@@ -103,6 +103,14 @@ class CallerDone(BaseModel):
     type: Literal["caller.done"]
 
 
+class Ping(BaseModel):
+    """Is anybody there?"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["ping"]
+
+
 class Interrupt(BaseModel):
     """Stop speaking, at once."""
 
@@ -128,7 +136,7 @@ class Respond(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1, max_length=1_000)
 
 
-Instruction = InputText | InputFlush | InputDone | CallerDone | Interrupt | SessionClose | Respond
+Instruction = InputText | InputFlush | InputDone | CallerDone | Interrupt | SessionClose | Respond | Ping
 
 _INSTRUCTION: TypeAdapter[Instruction] = TypeAdapter(Annotated[Instruction, Field(discriminator="type")])
 _CONFIG = "session.config"
@@ -141,16 +149,32 @@ def read_message(raw: str, config: type[Config]) -> Config | Instruction:
     if len(raw) > MOST_CONFIG_CHARS:
         raise TooLarge(f"A message may have {MOST_CONFIG_CHARS // 1024**2} MiB at most.")
     try:
-        message = json.loads(raw)
+        message = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # the latter for brackets nested without end
         raise InvalidRequest("This is no JSON.") from error
     if not isinstance(message, dict):
         raise InvalidRequest('A message is a JSON object such as {"type": "input.text", "text": "Hello. "}.')
     try:
         if message.get("type") == _CONFIG:
+            _check_letters(message)
             return config.model_validate(message)
         if len(raw) > MOST_MESSAGE_CHARS:
             raise TooLarge(f"A text may have {MOST_MESSAGE_CHARS // 1024} KiB at most; send it in parts.")
-        return _INSTRUCTION.validate_python(message)
+        instruction = _INSTRUCTION.validate_python(message)
     except ValidationError as error:
         raise invalid_request_of(error.errors()) from error
+    if not isinstance(instruction, InputText):
+        _check_letters(message)
+    return instruction
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
+
+
+def _check_letters(message: object) -> None:
+    """Refuse halves of letters; in texts they are put together with the next one."""
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("Half a letter is in it: a lone surrogate.") from error

@@ -20,12 +20,13 @@ from services.gateway.languages import Languages
 from services.gateway.lines import Line
 from services.gateway.live.journal import Journal
 from services.gateway.live.segmenter import Granularity, SentenceStream
-from services.gateway.live.tokens import Token
+from services.gateway.live.tokens import Token, Tokens
 from services.gateway.reader import Reader
 from services.gateway.sentences import Sentence
 from services.gateway.utterance import PAUSE_S
 
 _CHUNKS_AHEAD = 64
+_SLICE_CHARS = 1_000
 _TRIES = 2
 """A sentence of which nothing was heard yet is asked for again, where that may help."""
 
@@ -79,7 +80,7 @@ SpokenEvent = SentenceBegun | Sound | SentenceEnded | SentenceFailed
 
 
 async def speak_tokens(
-    tts: TtsClient, tokens: AsyncGenerator[Token, None], speaking: Speaking, journal: Journal
+    tts: TtsClient, tokens: Tokens, speaking: Speaking, journal: Journal
 ) -> AsyncGenerator[SpokenEvent, None]:
     """Yield the speech of what `tokens` say, in order. Closing it stops everything, and closes `tokens`.
 
@@ -108,20 +109,26 @@ async def speak_tokens(
         await events.aclose()
 
 
-async def lines_of_tokens(tokens: AsyncGenerator[Token, None], stream: SentenceStream) -> AsyncGenerator[Line, None]:
+async def lines_of_tokens(tokens: Tokens, stream: SentenceStream) -> AsyncGenerator[Line, None]:
     """Yield the lines of what `tokens` say as soon as they are finished, or nothing follows for a moment."""
     coming: asyncio.Future[Token] | None = None
     try:
         while True:
-            coming = coming or asyncio.ensure_future(anext(tokens))
+            coming = coming or asyncio.ensure_future(tokens.__anext__())
             done, _ = await asyncio.wait({coming}, timeout=stream.settles_in_s)
             try:
                 token = coming.result() if done else None
             except StopAsyncIteration:
                 break
             coming = None if done else coming
-            for line in _lines(stream.feed(token) if isinstance(token, str) else stream.flush()):
-                yield line
+            if not isinstance(token, str):
+                for line in _lines(stream.flush()):
+                    yield line
+                continue
+            for at in range(0, len(token), _SLICE_CHARS):
+                for line in _lines(stream.feed(token[at : at + _SLICE_CHARS])):
+                    yield line
+                await asyncio.sleep(0)  # a whole book in one message is nobody else's affair
         for line in _lines(stream.flush()):
             yield line
     finally:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from cachetools import LRUCache
 
+from services.contract.errors import EngineFailed
 from services.contract.speech import SAMPLE_BYTES, AudioChunk
 from services.contract.video import FILM_SAMPLE_RATE_HZ, Timeline
 from services.gateway.clients import SpeechAnswer
@@ -122,12 +123,24 @@ class Rest:
                 beginning = one.boxes
             else:
                 made.append(one)
+        if sum(one.frames for one in made) != frames:
+            raise EngineFailed("The avatar service sent another number of frames than were asked for; try again.")
         return RestingPiece(beginning, made)
 
 
 def _key(script: Script, look: str, start: int, end: int) -> Key:
     [scene] = script.scenes
-    return (look, scene.avatar, scene.background, script.fps, script.width, script.height, start, end)
+    return (
+        look,
+        scene.avatar,
+        scene.background,
+        script.fps,
+        script.width,
+        script.height,
+        script.frame_skip,
+        start,
+        end,
+    )
 
 
 def _nobody() -> SpeechAnswer:

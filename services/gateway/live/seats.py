@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from fastapi import WebSocket
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -25,23 +25,32 @@ class Seats:
         self._fragments = Counter("talkie_live_fragments", "Fragments of live films.", registry=registry)
         self._late = Counter("talkie_live_late_fragments", "Those that missed their time.", registry=registry)
 
-    @asynccontextmanager
-    async def taken(self, websocket: WebSocket) -> AsyncIterator[bool]:
-        """Accept a connection while the block lasts; give False where there is no room, and it was refused."""
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """Hold a seat while the block lasts; raises `AtCapacity`."""
         if self._taken >= self._most:
             self._refused.inc()
-            error = AtCapacity("All live sessions are taken; try again shortly.", retry_after_s=_AGAIN_IN_S)
-            await websocket.send_denial_response(problem_response(error, websocket.url.path))
-            yield False
-            return
+            raise AtCapacity("All live sessions are taken; try again shortly.", retry_after_s=_AGAIN_IN_S)
         self._taken += 1
         self._sessions.inc()
         try:
-            await websocket.accept()
-            yield True
+            yield
         finally:
             self._taken -= 1
             self._sessions.dec()
+
+    @asynccontextmanager
+    async def taken(self, websocket: WebSocket) -> AsyncIterator[bool]:
+        """Accept a connection while the block lasts; give False where there is no room, and it was refused."""
+        with ExitStack() as seated:
+            try:
+                seated.enter_context(self.seat())
+            except AtCapacity as error:
+                await websocket.send_denial_response(problem_response(error, websocket.url.path))
+                yield False
+                return
+            await websocket.accept()
+            yield True
 
     def shown(self, late_s: float) -> None:
         """Count a fragment of film, which missed its time by so much."""

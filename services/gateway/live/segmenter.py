@@ -36,6 +36,9 @@ _LONGEST_HELD_CHARS = 240
 _SHORTEST_EAST_ASIAN_CHARS = 8
 """As much speech as `SHORTEST_CLAUSE_CHARS` letters."""
 
+_MOST_UNCUT_CHARS = 20_000
+"""What is longer is cut, however much of it was to wait for its end."""
+
 _PAUSED_S = 0.1
 """After so long without a letter, an end is taken for one: longer than between two tokens of an LLM."""
 
@@ -77,7 +80,7 @@ class SentenceStream:
         """Take the next piece of the text; return the sentences that are over."""
         if self._granularity == "none":
             self._text += text
-            return []
+            return self.flush() if len(self._text) > _MOST_UNCUT_CHARS else []
         return [sentence for letter in text for sentence in self._add(letter)]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Generic, Protocol
 
 from fastapi import WebSocketDisconnect
@@ -19,13 +19,14 @@ from services.gateway.live.messages import (
     InputText,
     Instruction,
     Interrupt,
+    Ping,
     Respond,
     SessionClose,
     read_message,
 )
 from services.gateway.live.socket import BROKEN, NORMAL, LiveSocket, Stalled
 from services.gateway.live.tokens import FLUSH, Token
-from services.gateway.live.turns import Turns, Utterance, Writing
+from services.gateway.live.turns import Perform, Turns, Writing
 from services.gateway.llm import Answer, ChatMessage, LanguageModel
 
 _log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ class Performer(Protocol):
     async def run(self) -> None:
         """Do what goes on beside the utterances; cancelled at the end of the session."""
 
-    async def perform(self, utterance: Utterance) -> None:
-        """Send all of an utterance; cancelled where it is interrupted."""
+    def performance(self) -> Perform:
+        """Return what sends an utterance, as it is configured now; cancelled where it is interrupted."""
 
     def interrupt(self) -> dict[str, object]:
         """Stop what was given already, and return what was sent last."""
@@ -76,8 +77,8 @@ class LiveSession(Generic[Config]):
         self._configure = configure
         self._silence_s = silence_s
         self._model = model
-        self._configured = False
-        self._turns = Turns("live", performer.perform)
+        self._configured = self._closing = False
+        self._turns = Turns("live", performer.performance)
         self._writing = Writing(self._turns)
 
     async def run(self) -> None:
@@ -89,8 +90,9 @@ class LiveSession(Generic[Config]):
         try:
             while not speaking.done():
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                # What broke is raised; a reader that returns False has seen the client leave.
-                if False in [task.result() for task in done]:
+                for task in done:
+                    task.result()  # what broke is raised
+                if reading in done:
                     return
             await self._socket.close()
         except (WebSocketDisconnect, Stalled) as error:
@@ -98,36 +100,42 @@ class LiveSession(Generic[Config]):
             await self._socket.close(BROKEN, "nothing is read there")
         except ServiceError as error:
             _log.warning("a live session ends: %s", error.detail)
-            await self._socket.refuse(error)
+            with suppress(WebSocketDisconnect, Stalled):
+                await self._socket.refuse(error)
             await self._socket.close(BROKEN, error.detail)
         finally:
             for task in (reading, speaking, beside):
                 task.cancel()
             await asyncio.gather(reading, speaking, beside, return_exceptions=True)
 
-    async def _read(self) -> bool:
-        """Do what the client says until it wants no more; return False when it has left, or is sent away."""
+    async def _read(self) -> None:
+        """Do what the client says until it has left, or is sent away."""
         while True:
             try:
                 raw = await self._socket.receive(self._silence_s if self._configured else _CONFIGURED_WITHIN_S)
             except asyncio.TimeoutError:
+                if self._turns.busy:
+                    continue
                 await self._socket.refuse(InvalidRequest("Nothing was sent for too long; connect again."))
                 await self._socket.close(NORMAL, "silence")
-                return False
+                return
             if raw is None:
-                return False
+                return
             try:
-                if not await self._do(read_message(raw, self._config)):
-                    return True
+                await self._do(read_message(raw, self._config))
             except ServiceError as error:
                 await self._socket.refuse(error)
                 if not self._configured:
                     await self._socket.close(NORMAL, error.detail)
-                    return False
+                    return
 
-    async def _do(self, message: Config | Instruction) -> bool:
-        """Do what a message says; return whether more may follow."""
-        if isinstance(message, self._config):
+    async def _do(self, message: Config | Instruction) -> None:
+        """Do what a message says."""
+        if isinstance(message, Ping):
+            await self._socket.send({"type": "pong"})
+        elif self._closing and not isinstance(message, Interrupt):
+            return  # what follows a farewell is not answered
+        elif isinstance(message, self._config):
             if self._writing.open:
                 raise InvalidRequest("session.config: an utterance is being written; send input.done first.")
             await self._configure(message)
@@ -141,15 +149,16 @@ class LiveSession(Generic[Config]):
         elif isinstance(message, InputDone):
             await self._writing.end()
         elif isinstance(message, CallerDone):
-            (await self._writing.begin()).journal.begin()
+            self._turns.caller_done()
         elif isinstance(message, Interrupt):
             await self._interrupt()
         elif isinstance(message, Respond):
             await self._respond(message.messages)
         elif isinstance(message, SessionClose):
+            if self._writing.open:
+                await self._writing.end()
             self._turns.finish()
-            return False
-        return True
+            self._closing = True
 
     async def _respond(self, messages: list[ChatMessage]) -> None:
         """Have the language model answer, and speak what it says."""
@@ -158,13 +167,17 @@ class LiveSession(Generic[Config]):
         if self._writing.open:
             raise InvalidRequest("respond: an utterance is being written; send input.done first.")
         answer, generation = Answer(self._model.answer(messages)), self._turns.generation
+        place = {"utterance_index": self._turns.following, "generation": generation}
+
+        async def tell(event: str, **fields: object) -> None:
+            await self._socket.send({"type": event, **place, **fields}, generation=generation)
 
         async def tokens() -> AsyncGenerator[Token, None]:
             async with aclosing(answer.tokens()) as written:
                 async for token in written:
-                    await self._socket.send({"type": "response.text.delta", "delta": token}, generation=generation)
+                    await tell("response.text.delta", delta=token)
                     yield token
-            await self._socket.send({"type": "response.text.done", **told_of(answer)}, generation=generation)
+            await tell("response.text.done", **told_of(answer))
 
         await self._turns.say(tokens())
 

@@ -14,8 +14,10 @@ from services.contract.errors import ServiceError
 Message = Mapping[str, object] | bytes
 """An event, or the binary message it announced."""
 
-NORMAL, TOO_BIG, BROKEN, TRY_LATER = 1000, 1009, 1011, 1013
-"""Codes a connection is closed with (RFC 6455; the last one is registered since)."""
+NORMAL, BROKEN = 1000, 1011
+"""Codes a connection is closed with (RFC 6455)."""
+
+_LONGEST_REASON_BYTES = 123
 
 
 class Stalled(Exception):
@@ -63,7 +65,8 @@ class LiveSocket:
         for writing in list(self._writing):
             writing.cancel()
         with suppress(RuntimeError, WebSocketDisconnect, asyncio.TimeoutError):
-            await asyncio.wait_for(self._websocket.close(code, reason[:120]), self._stalled_s)
+            told = reason.encode(errors="replace")[:_LONGEST_REASON_BYTES].decode(errors="ignore")
+            await asyncio.wait_for(self._websocket.close(code, told), self._stalled_s)
 
     async def _write(self, messages: tuple[Message, ...], generation: int | None) -> None:
         async with self._sending:

@@ -15,16 +15,14 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from services.contract.errors import EngineFailed, ServiceError
-from services.contract.motion import MotionPath
-from services.contract.speech import SAMPLE_BYTES, AudioChunk
+from services.contract.errors import ServiceError
+from services.contract.speech import SAMPLE_BYTES
 from services.contract.video import Timeline
-from services.gateway.ahead import Ahead
-from services.gateway.clients import SpeechAnswer
+from services.gateway.calling import PATIENCE_S
 from services.gateway.laying import Segment, SentenceSpoken
-from services.gateway.lines import Line
-from services.gateway.live.film import Beginning, Footage, footage, piece_frames
+from services.gateway.live.film import Beginning, Footage, piece_frames
 from services.gateway.live.rest import Rest, RestingPiece, Swing
+from services.gateway.live.shot import Cue, Shot
 from services.gateway.motions import Motion
 from services.gateway.pipeline import FilmMaker
 from services.gateway.script import Script
@@ -35,25 +33,11 @@ _log = logging.getLogger(__name__)
 _SHOTS = 2
 """The sentence that is shown, and the next one."""
 
-_FOOTAGE_AHEAD = 256
-"""More than one sentence makes: what is rendered never waits for the clock."""
-
 _SOON_S = 0.001
 """What is due in less is due: clocks are not asked for the rest."""
 
-_TRIES, _AGAIN_AFTER_S = 5, 0.2
+_AGAIN_AFTER_S = 0.5
 """For idle pieces, without which the film cannot go on."""
-
-
-@dataclass(frozen=True)
-class Cue:
-    """A sentence to be shown: its place among what is said, and its speech at the film's rate."""
-
-    utterance: int
-    index: int
-    line: Line
-    speech: AudioChunk
-    answer: SpeechAnswer
 
 
 @dataclass(frozen=True)
@@ -90,45 +74,6 @@ class NotShown:
 StageEvent = Beginning | Unit | Shown | NotShown
 
 
-class _Shot:
-    """A sentence that is being rendered for the place at which it is expected; `tell` is set with each piece."""
-
-    def __init__(self, films: FilmMaker, script: Script, cue: Cue, segment: Segment, tell: asyncio.Event) -> None:
-        self.cue = cue
-        self.segment = segment
-        self.path = MotionPath(segment.motion.start, segment.motion.end, segment.motion.frames)
-        self.first_frame = segment.spoken.first_frame
-        self.frames = segment.spoken.frames
-        self.shown_frames = 0
-        self._tell = tell
-        self._footage = Ahead(footage(films, script, segment), _FOOTAGE_AHEAD)
-        self._coming = self._ask()
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is a piece to be taken, or never will be."""
-        return self._coming.done()
-
-    def take(self) -> Beginning | Footage | None:
-        """Return the next piece, None after the last one; raises what rendering raises."""
-        piece = self._coming.result()
-        if piece is not None:
-            self._coming = self._ask()
-        elif not self.shown_frames:
-            raise EngineFailed("The avatar service sent no film; try again.")
-        return piece
-
-    async def close(self) -> None:
-        self._coming.cancel()
-        await asyncio.gather(self._coming, return_exceptions=True)
-        await self._footage.aclose()
-
-    def _ask(self) -> asyncio.Future[Beginning | Footage | None]:
-        asking = asyncio.ensure_future(anext(self._footage, None))
-        asking.add_done_callback(lambda _: self._tell.set())
-        return asking
-
-
 class Stage:
     """The film of one session."""
 
@@ -146,14 +91,13 @@ class Stage:
         self._lead_s = lead_s
         self._timeline = Timeline(script.fps)
         self._swing = Swing(piece_frames(script.fps))
-        self._shots: deque[_Shot] = deque()
+        self._shots: deque[Shot] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._frame = self._moment = self._fragments = 0
         self._upwards = True
         self._began_s: float | None = None
         self._generation = 0
-        self._finished = False
         self._has_beginning = False
 
     async def say(self, cue: Cue) -> None:
@@ -176,18 +120,13 @@ class Stage:
             self._moment = round(self._shots[0].path.at(shown))
         self._drop_shots()
 
-    def finish(self) -> None:
-        """Say that nothing more will be said: the film ends after it."""
-        self._finished = True
-        self._news.set()
-
     async def play(self) -> AsyncGenerator[StageEvent, None]:
         """Yield the film, each fragment when its time has come.
 
         Raises whatever the avatar service refuses when an idle piece is asked for.
         """
         try:
-            while self._shots or not self._finished:
+            while True:
                 self._news.clear()
                 if self._shots and self._shots[0].ready:
                     scene = self._play_shot(self._shots[0])
@@ -202,7 +141,7 @@ class Stage:
             self._drop_shots()
             await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _play_shot(self, shot: _Shot) -> AsyncGenerator[StageEvent, None]:
+    async def _play_shot(self, shot: Shot) -> AsyncGenerator[StageEvent, None]:
         """Show a sentence until its end, or until it is interrupted."""
         generation, put_off = self._generation, self._frame - shot.first_frame
         if put_off % self._swing.piece:
@@ -232,7 +171,7 @@ class Stage:
             self._plan_anew()
             yield NotShown(shot.cue, failure)
 
-    async def _next(self, shot: _Shot) -> Beginning | Footage | None:
+    async def _next(self, shot: Shot) -> Beginning | Footage | None:
         """Return the next piece of a sentence; None after the last one, or once it is interrupted."""
         generation = self._generation
         while generation == self._generation:
@@ -265,15 +204,15 @@ class Stage:
             yield self._unit(one, first_frame + one.first_frame, None)
 
     async def _resting(self, start: int, end: int) -> RestingPiece:
-        for tries_left in reversed(range(_TRIES)):
+        patient_until_s = _now_s() + PATIENCE_S
+        while True:
             try:
                 return await self._rest.piece(self._script, self._look, start, end)
             except ServiceError as error:
-                if not (tries_left and error.retryable):
+                if not error.retryable or _now_s() > patient_until_s:
                     raise
                 _log.warning("an idle piece is asked for again: %s", error.detail)
-                await asyncio.sleep(_AGAIN_AFTER_S)
-        raise AssertionError
+                await asyncio.sleep(error.retry_after_s or _AGAIN_AFTER_S)
 
     def _begin(self, beginning: Beginning) -> list[Beginning]:
         if self._has_beginning:
@@ -281,7 +220,7 @@ class Stage:
         self._has_beginning = True
         return [beginning]
 
-    def _unit(self, one: Footage, first_frame: int, shot: _Shot | None) -> Unit:
+    def _unit(self, one: Footage, first_frame: int, shot: Shot | None) -> Unit:
         if self._began_s is None:
             self._began_s = _now_s()
         self._fragments += 1
@@ -313,7 +252,7 @@ class Stage:
         # As the first sentence of a film, so that it comes with a beginning.
         spoken = SentenceSpoken(0, 1, first_frame, frames, cue.answer)
         segment = Segment(spoken, speech, self._script.scenes[0], motion)
-        self._shots.append(_Shot(self._films, self._script, cue, segment, self._news))
+        self._shots.append(Shot(self._films, self._script, cue, segment, self._news))
         self._news.set()
 
     def _plan_anew(self) -> None:
@@ -328,7 +267,7 @@ class Stage:
             self._leave(self._shots[0])
         self._news.set()
 
-    def _leave(self, shot: _Shot) -> None:
+    def _leave(self, shot: Shot) -> None:
         self._shots.remove(shot)
         self._room.set()
         closing = asyncio.create_task(shot.close())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from typing import Protocol
 
 
 class Flush:
@@ -15,8 +15,18 @@ FLUSH = Flush()
 
 Token = str | Flush
 
-_MOST_CHARS = 20_000
-"""Text that waits to be spoken: a quarter of an hour of it. Who writes more waits."""
+_MOST_CHARS = 50_000
+"""Text that waits to be spoken: an hour of it. Who writes more waits."""
+
+
+class Tokens(Protocol):
+    """Tokens as they are written. An async generator is such a thing, too."""
+
+    async def __anext__(self) -> Token:
+        """Return the next one."""
+
+    async def aclose(self) -> None:
+        """Say that no more are wanted."""
 
 
 class TokenFeed:
@@ -26,6 +36,7 @@ class TokenFeed:
         self._most_chars = most_chars
         self._tokens: deque[Token] = deque()
         self._chars = 0
+        self._half = ""
         self._ended = False
         self._unread = False
         self._news = asyncio.Event()
@@ -36,8 +47,10 @@ class TokenFeed:
         """Add a token; returns once there is room for more, or nobody reads any more."""
         if self._unread:
             return
+        if isinstance(token, str):
+            token, self._half = _whole(self._half + token)
+            self._chars += len(token)
         self._tokens.append(token)
-        self._chars += _length(token)
         self._news.set()
         if self._chars > self._most_chars:
             self._room.clear()
@@ -48,25 +61,32 @@ class TokenFeed:
         self._ended = True
         self._news.set()
 
-    async def read(self) -> AsyncGenerator[Token, None]:
-        """Yield the tokens until the end. Closing it lets whoever writes go on."""
-        try:
-            while True:
-                while self._tokens:
-                    token = self._tokens.popleft()
-                    self._chars -= _length(token)
-                    if self._chars <= self._most_chars:
-                        self._room.set()
-                    yield token
-                if self._ended:
-                    return
-                self._news.clear()
-                await self._news.wait()
-        finally:
-            self._unread = True
-            self._tokens.clear()
+    def __aiter__(self) -> TokenFeed:
+        return self
+
+    async def __anext__(self) -> Token:
+        while not self._tokens:
+            if self._ended or self._unread:
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        token = self._tokens.popleft()
+        if isinstance(token, str):
+            self._chars -= len(token)
+        if self._chars <= self._most_chars:
             self._room.set()
+        return token
+
+    async def aclose(self) -> None:
+        """Say that nobody reads any more: whoever writes goes on."""
+        self._unread = True
+        self._tokens.clear()
+        self._room.set()
+        self._news.set()
 
 
-def _length(token: Token) -> int:
-    return len(token) if isinstance(token, str) else 0
+def _whole(text: str) -> tuple[str, str]:
+    """Return `text` without halves of letters, and the half it ends with: clients cut emoji in two."""
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    whole = text[: len(text) - len(half)]
+    return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), half

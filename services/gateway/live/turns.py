@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.contract.errors import TooManyRequests
 from services.gateway.live.journal import Journal
-from services.gateway.live.tokens import Token, TokenFeed
+from services.gateway.live.tokens import Token, TokenFeed, Tokens
 
-_MOST_WAITING = 100
+_MOST_WAITING = 40
 """Utterances that are written while an earlier one is spoken. More are refused: were they waited for, an
 interruption behind them would wait, too."""
 
@@ -22,7 +23,7 @@ class Utterance:
     index: int
     generation: int
     """How often the session was interrupted before it."""
-    tokens: AsyncGenerator[Token, None]
+    tokens: Tokens
     journal: Journal
 
 
@@ -33,24 +34,40 @@ Perform = Callable[[Utterance], Awaitable[None]]
 class Turns:
     """Speaks utterances in order. `generation` goes up with each interruption."""
 
-    def __init__(self, name: str, perform: Perform) -> None:
-        """`name` stands in the log."""
+    def __init__(self, name: str, performance: Callable[[], Perform]) -> None:
+        """`name` stands in the log. `performance` says how an utterance is spoken that comes now."""
         self._name = name
-        self._perform = perform
-        self._waiting: asyncio.Queue[Utterance | None] = asyncio.Queue()
+        self._performance = performance
+        self._caller_done: float | None = None
+        self._waiting: asyncio.Queue[tuple[Utterance, Perform] | None] = asyncio.Queue()
         self._current: asyncio.Task[None] | None = None
         self._begun = 0
         self.generation = 0
 
-    async def say(self, tokens: AsyncGenerator[Token, None]) -> Utterance:
+    @property
+    def following(self) -> int:
+        """The index of the next utterance."""
+        return self._begun
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is spoken, or waits for it."""
+        return not self._waiting.empty() or (self._current is not None and not self._current.done())
+
+    def caller_done(self) -> None:
+        """Say that the caller has stopped speaking now: the log of the next utterance counts from here."""
+        self._caller_done = time.monotonic()
+
+    async def say(self, tokens: Tokens) -> Utterance:
         """Have a text spoken after those before it; raises `TooManyRequests`."""
         if self._waiting.qsize() >= _MOST_WAITING:
             await tokens.aclose()
             raise TooManyRequests(f"{_MOST_WAITING} utterances wait to be spoken; interrupt, or send no more of them.")
-        journal = Journal(f"{self._name} utterance {self._begun}")
+        journal = Journal(f"{self._name} utterance {self._begun}", began_s=self._caller_done)
         utterance = Utterance(self._begun, self.generation, tokens, journal)
+        self._caller_done = None
         self._begun += 1
-        self._waiting.put_nowait(utterance)
+        self._waiting.put_nowait((utterance, self._performance()))
         return utterance
 
     def finish(self) -> None:
@@ -65,7 +82,7 @@ class Turns:
         while not self._waiting.empty():
             waiting = self._waiting.get_nowait()
             finished = finished or waiting is None
-            dropped += [waiting] if waiting is not None else []
+            dropped += [waiting[0]] if waiting is not None else []
         if finished:
             self._waiting.put_nowait(None)
         if self._current is not None:
@@ -77,8 +94,8 @@ class Turns:
     async def run(self) -> None:
         """Speak until `finish`, or until cancelled."""
         try:
-            while (utterance := await self._waiting.get()) is not None:
-                self._current = asyncio.create_task(self._speak(utterance))
+            while (waiting := await self._waiting.get()) is not None:
+                self._current = asyncio.create_task(self._speak(*waiting))
                 await asyncio.wait([self._current])
                 if not self._current.cancelled():
                     self._current.result()
@@ -87,9 +104,9 @@ class Turns:
                 self._current.cancel()
                 await asyncio.gather(self._current, return_exceptions=True)
 
-    async def _speak(self, utterance: Utterance) -> None:
+    async def _speak(self, utterance: Utterance, perform: Perform) -> None:
         try:
-            await self._perform(utterance)
+            await perform(utterance)
         finally:
             await utterance.tokens.aclose()
 
@@ -100,33 +117,32 @@ class Writing:
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
         self._feed: TokenFeed | None = None
-        self._utterance: Utterance | None = None
+        self._refused = False
+        self._generation = 0
 
     @property
     def open(self) -> bool:
         """Whether one has begun that is not finished."""
-        return self._feed is not None and self._utterance is not None and not self._is_stale
-
-    @property
-    def _is_stale(self) -> bool:
-        return self._utterance is not None and self._utterance.generation != self._turns.generation
-
-    async def begin(self) -> Utterance:
-        """Return the utterance being written, a new one where there is none."""
-        if self._utterance is None or self._is_stale:
-            self._feed = TokenFeed()
-            self._utterance = await self._turns.say(self._feed.read())
-        return self._utterance
+        return self._feed is not None and self._generation == self._turns.generation
 
     async def write(self, token: Token) -> None:
-        """Add to it; returns once there is room for more."""
-        await self.begin()
-        assert self._feed is not None
-        await self._feed.write(token)
+        """Add to it; returns once there is room for more. Raises `TooManyRequests`, once for each utterance."""
+        if (feed := await self._begun()) is not None:
+            await feed.write(token)
 
     async def end(self) -> None:
         """Finish it. Without a word it is an utterance, too."""
-        await self.begin()
-        assert self._feed is not None
-        self._feed.end()
-        self._feed = self._utterance = None
+        feed = await self._begun()
+        if feed is not None:
+            feed.end()
+        self._feed, self._refused = None, False
+
+    async def _begun(self) -> TokenFeed | None:
+        """Return the one being written, a new one where there is none; None where it was refused."""
+        if self._generation != self._turns.generation:
+            self._feed, self._refused, self._generation = None, False, self._turns.generation
+        if self._feed is None and not self._refused:
+            feed, self._refused = TokenFeed(), True
+            await self._turns.say(feed)
+            self._feed, self._refused = feed, False
+        return self._feed

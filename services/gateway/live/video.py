@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from services.contract.errors import ServiceError
@@ -24,9 +24,10 @@ from services.gateway.live.pipeline import (
     speak_tokens,
 )
 from services.gateway.live.said import Said
-from services.gateway.live.socket import LiveSocket
-from services.gateway.live.stage import Cue, NotShown, Shown, Stage, StageEvent, Unit
-from services.gateway.live.turns import Utterance
+from services.gateway.live.shot import Cue
+from services.gateway.live.socket import LiveSocket, Message
+from services.gateway.live.stage import NotShown, Shown, Stage, StageEvent, Unit
+from services.gateway.live.turns import Perform, Utterance
 from services.gateway.utterance import LEAD_S
 
 Watch = Callable[[StageEvent], None]
@@ -45,6 +46,8 @@ class VideoPerformer:
         self._stage: asyncio.Future[Stage] = asyncio.get_running_loop().create_future()
         self._speaking = Speaking()
         self._utterances: dict[int, Utterance] = {}
+        self._failed = 0
+        """Sentences of the utterance at hand that were left out."""
         self.said = Said()
 
     def configure(self, config: VideoConfig, cast: Cast, stage: Stage) -> None:
@@ -69,17 +72,20 @@ class VideoPerformer:
                 self._watch(event)
                 await self._send(event)
 
-    async def perform(self, utterance: Utterance) -> None:
-        """Have an utterance shown, and tell when it is over."""
+    def performance(self) -> Perform:
+        """Return what has an utterance shown, and tells when it is over."""
+        return self._perform
+
+    async def _perform(self, utterance: Utterance) -> None:
         stage = await self._stage
         rehearsal = _Rehearsal(utterance)
         self._utterances[utterance.index] = utterance
-        failed = 0
+        self._failed = 0
         try:
             async with aclosing(speak_tokens(self._tts, utterance.tokens, self._speaking, utterance.journal)) as events:
                 async for event in events:
                     if isinstance(event, SentenceFailed):
-                        failed += 1
+                        self._failed += 1
                         await self._refuse(utterance.index, event.index, event.text, event.error)
                     elif (cue := rehearsal.hear(event)) is not None:
                         await stage.say(cue)
@@ -93,7 +99,7 @@ class VideoPerformer:
                 "utterance_index": utterance.index,
                 "generation": utterance.generation,
                 "total_sentences": rehearsal.sentences,
-                "failed_sentences": failed,
+                "failed_sentences": self._failed,
             },
             generation=utterance.generation,
         )
@@ -130,21 +136,25 @@ class VideoPerformer:
         if cue is None:
             await self._send_film(told, unit.data)
             return
-        begins = (self.said.utterance_index, self.said.sentence_index) != (cue.utterance, cue.index)
-        if begins:
-            self.said.begin(cue.index, cue.line.text, cue.utterance)
+        start: list[Message] = []
+        if (self.said.utterance_index, self.said.sentence_index) != (cue.utterance, cue.index):
             self._note(cue, "sending started")
-            start = {"type": "video.start", **_place(cue), "sentence_text": cue.line.text}
-            await self._socket.send(start | {"first_frame": unit.first_frame})
-        await self._send_film(told | _place(cue), unit.data)
-        marks = [mark.shifted(LEAD_S) for mark in cue.speech.marks] if begins else []
-        self.said.add(marks, unit.shown_s)
+            self.said.begin(cue.index, cue.line.text, cue.utterance)
+            self.said.add([mark.shifted(LEAD_S) for mark in cue.speech.marks], 0.0)
+            text = {"sentence_text": cue.line.text, "first_frame": unit.first_frame}
+            start.append({"type": "video.start", **_place(cue), **text})
+        # What is being sent when somebody interrupts is sent to its end, so it counts before.
+        self.said.add([], unit.shown_s)
+        await self._send_film(told | _place(cue), unit.data, start)
 
-    async def _send_film(self, told: dict[str, object], data: bytes) -> None:
-        if self._sends_film:
-            await self._socket.send(told, data)
+    async def _send_film(self, told: dict[str, object], data: bytes, start: Sequence[Message] = ()) -> None:
+        """Send a piece of film and what announces it, all together."""
+        film: list[Message] = [told, data] if self._sends_film else []
+        if start or film:
+            await self._socket.send(*start, *film)
 
     async def _fail(self, event: NotShown) -> None:
+        self._failed += 1
         self._note(event.cue, f"failed: {event.error.detail}")
         await self._refuse(event.cue.utterance, event.cue.index, event.cue.line.text, event.error)
 
@@ -174,7 +184,8 @@ class _Rehearsal:
         elif isinstance(event, SentenceEnded) and self._begun is not None:
             self.sentences += 1
             line, answer = self._begun
-            return Cue(self._utterance.index, event.index, line, join_chunks(self._chunks), answer)
+            speech = join_chunks(self._chunks)
+            return Cue(self._utterance.index, event.index, line, speech, answer, self._utterance.generation)
         return None
 
 
@@ -185,4 +196,4 @@ def codecs_of(beginning: bytes) -> str:
 
 
 def _place(cue: Cue) -> dict[str, object]:
-    return {"utterance_index": cue.utterance, "sentence_index": cue.index}
+    return {"utterance_index": cue.utterance, "generation": cue.generation, "sentence_index": cue.index}

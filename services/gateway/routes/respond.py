@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.live.journal import Journal
 from services.gateway.live.pipeline import SentenceBegun, SentenceFailed, Sound, Speaking, SpokenEvent, speak_tokens
+from services.gateway.live.seats import Seats
 from services.gateway.live.segmenter import Granularity
 from services.gateway.live.session import told_of
 from services.gateway.llm import Answer, ChatMessage, LanguageModel
@@ -46,7 +47,7 @@ class RespondRequest(VoiceFields):
 
 
 def respond_router(
-    settings: GatewaySettings, tts: TtsClient, copying: Copying, model: LanguageModel | None
+    settings: GatewaySettings, tts: TtsClient, copying: Copying, model: LanguageModel | None, seats: Seats
 ) -> APIRouter:
     """Return the route of spoken answers."""
     router = APIRouter(prefix="/v1", tags=["live"])
@@ -65,10 +66,11 @@ def respond_router(
         )
         speaking = Speaking(manner, body.language, body.split_granularity, settings.live_sentences)
         answer = Answer(model.answer(body.messages, body.llm_model, body.llm_options))
-        speech = _Speech(tts, speaking, answer)
+        tells = body.stream_format == "sse"
+        speech = _Speech(answer, lambda tokens: _seated(seats, _spoken(tts, tokens, speaking)), tells=tells)
         first = await unless_disconnected(request, speech.begin())
         headers = told(first.answer) | {"Cache-Control": "no-cache"}
-        if body.stream_format == "sse":
+        if tells:
             return await begin_stream(request, _events(speech, body.response_format), SSE_MEDIA_TYPE, headers)
         sound = encoded_stream(speech.pcm(), body.response_format)
         return await begin_stream(request, sound, MEDIA_TYPES[body.response_format], headers)
@@ -79,13 +81,21 @@ def respond_router(
 class _Speech:
     """A language model's answer on its way to the listener."""
 
-    def __init__(self, tts: TtsClient, speaking: Speaking, answer: Answer) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        speak: Callable[[AsyncGenerator[str, None]], AsyncGenerator[SpokenEvent, None]],
+        *,
+        tells: bool,
+    ) -> None:
+        """What is written and what is left out is only kept where somebody `tells` it."""
         self.answer = answer
+        self._tells = tells
         self.text: list[str] = []
         """What was written and not told yet."""
         self.failed: list[SentenceFailed] = []
         """Sentences that were left out, and not told yet."""
-        self._events = Ahead(speak_tokens(tts, self._tokens(), speaking, Journal("respond")), _EVENTS_AHEAD)
+        self._events = Ahead(speak(self._tokens()), _EVENTS_AHEAD)
         self._first: SentenceBegun | None = None
 
     async def begin(self) -> SentenceBegun:
@@ -119,12 +129,25 @@ class _Speech:
     async def _tokens(self) -> AsyncGenerator[str, None]:
         async with aclosing(self.answer.tokens()) as tokens:
             async for token in tokens:
-                self.text.append(token)
+                if self._tells:
+                    self.text.append(token)
                 yield token
 
     def _note(self, event: SpokenEvent) -> None:
-        if isinstance(event, SentenceFailed):
+        if isinstance(event, SentenceFailed) and (self._tells or self._first is None):
             self.failed.append(event)
+
+
+def _spoken(tts: TtsClient, tokens: AsyncGenerator[str, None], speaking: Speaking) -> AsyncGenerator[SpokenEvent, None]:
+    return speak_tokens(tts, tokens, speaking, Journal("respond"))
+
+
+async def _seated(seats: Seats, events: AsyncGenerator[SpokenEvent, None]) -> AsyncGenerator[SpokenEvent, None]:
+    """Yield `events` while a seat is held; raises `AtCapacity`."""
+    with seats.seat():
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
 
 async def _events(speech: _Speech, audio_format: AudioFormat) -> AsyncIterator[bytes]:

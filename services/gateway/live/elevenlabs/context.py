@@ -77,7 +77,7 @@ class Context:
         self._feed.end()
 
     async def _tokens(self) -> AsyncGenerator[Token, None]:
-        async with aclosing(self._feed.read()) as tokens:
+        async with aclosing(self._feed) as tokens:
             async for token in tokens:
                 yield token
         if self._dropped:

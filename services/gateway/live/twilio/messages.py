@@ -51,7 +51,7 @@ class MediaFormat(_Part):
 class Start(_Part):
     """What a stream is."""
 
-    stream_sid: str = Field(min_length=1, max_length=100)
+    stream_sid: str = Field(min_length=1, max_length=100, pattern="^[!-~]+$")
     call_sid: str = Field("", max_length=100)
     custom_parameters: dict[str, str] = Field({}, description="Of the TwiML that connected the stream.")
     media_format: MediaFormat

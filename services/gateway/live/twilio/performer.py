@@ -8,9 +8,10 @@ from dataclasses import asdict
 from services.contract.errors import ServiceError
 from services.contract.speech import Manner
 from services.gateway.clients import TtsClient
+from services.gateway.live.pipeline import Speaking
 from services.gateway.live.said import Said
 from services.gateway.live.socket import LiveSocket
-from services.gateway.live.turns import Utterance
+from services.gateway.live.turns import Perform, Utterance
 from services.gateway.live.twilio.call import Call, CallEvents, CallOver
 from services.gateway.live.twilio.messages import CallConfig
 from services.gateway.live.twilio.speaker import Speaker, speaking_of
@@ -45,13 +46,16 @@ class CallPerformer:
         await self._socket.send({"type": "call.ended", **sids})
         await self._socket.close()
 
-    async def perform(self, utterance: Utterance) -> None:
-        """Say an utterance, after the greeting."""
+    def performance(self) -> Perform:
+        """Return what says an utterance, after the greeting."""
+        speaking = speaking_of(self._config, self._manner, self._at_once)
+        return lambda utterance: self._perform(utterance, speaking)
+
+    async def _perform(self, utterance: Utterance, speaking: Speaking) -> None:
         if self._call.greeting is not None:
             await asyncio.wait([self._call.greeting])
         if self._call.over:
             return
-        speaking = speaking_of(self._config, self._manner, self._at_once)
         self._call.said = Said()
         try:
             await Speaker(self._call, utterance, _Told(self._socket, utterance)).speak(self._tts, speaking)

@@ -89,13 +89,14 @@ class Speaker:
 
     async def _play(self, chunk: AudioChunk) -> None:
         sound = self._encoder.encode(chunk.pcm)
+        # Some engines know the words only when there is no more sound.
         marks = tuple(mark.shifted(self._lead_s) for mark in chunk.marks)
+        self._call.said.add(marks, self._sent / CALL_RATE_HZ)
         for at in range(0, len(sound), _PIECE_SAMPLES):
             piece = sound[at : at + _PIECE_SAMPLES]
             await self._call.play(piece, self._generation)
             self._sent += len(piece)
-            self._call.said.add(marks, self._sent / CALL_RATE_HZ)
-            marks = ()
+            self._call.said.add((), self._sent / CALL_RATE_HZ)
 
     async def _end(self, **why: object) -> None:
         await self._call.mark(self._place, self._generation)
