@@ -14,7 +14,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry
 
 from services.chassis.logs import configure_logging
-from services.chassis.server import until_signal
+from services.chassis.server import run_quickly, until_signal
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.redis_store import RedisStore
@@ -63,7 +63,7 @@ def main(*arguments: str) -> None:
         sys.exit("A worker takes jobs from Redis: set REDIS_URL. Without Redis, the gateway works on jobs itself.")
     if arguments == ("--check",):
         sys.exit(0 if asyncio.run(is_alive(settings)) else 1)
-    asyncio.run(work(settings))
+    run_quickly(work(settings))
 
 
 if __name__ == "__main__":
