@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
+from services.chassis.ending import end_tasks
+
 T = TypeVar("T")
 
 
@@ -24,6 +26,7 @@ class Flight(Generic[T]):
         self._landed = landed
         self._flying = asyncio.create_task(self._fly())
         self._flying.add_done_callback(lambda _: self._tell())
+        self._ending: asyncio.Task[None] | None = None
 
     def listen(self) -> AsyncGenerator[T, None]:
         """Return all pieces from the first one on; raises what the source raises."""
@@ -46,8 +49,9 @@ class Flight(Generic[T]):
             self._listeners -= 1
             if not self._listeners:
                 self._landed()  # nobody joins what is being called off
-                self._flying.cancel()
-                await asyncio.gather(self._flying, return_exceptions=True)
+                # The listener's task may be cancelled again at every await, so this has its own.
+                self._ending = asyncio.create_task(end_tasks(self._flying))
+                await asyncio.shield(self._ending)
 
     async def _fly(self) -> None:
         try:

@@ -16,6 +16,9 @@ from services.chassis.logs import configure_logging
 from services.chassis.settings import ServiceSettings
 from services.contract.errors import Unavailable
 
+_LARGEST_MESSAGE_BYTES = 8 * 1024**2
+"""Of a WebSocket; a larger one closes the connection unread."""
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,6 +62,9 @@ async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
             port=settings.port,
             log_config=None,
             access_log=False,
+            # Sound and film are packed already; packing them again takes time, and memory for each connection.
+            ws_per_message_deflate=False,
+            ws_max_size=_LARGEST_MESSAGE_BYTES,
             timeout_graceful_shutdown=int(settings.drain_s),
         )
     )

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
+from services.chassis.ending import end_tasks
+
 T = TypeVar("T")
 
 
@@ -47,8 +49,7 @@ class Ahead(Generic[T]):
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        self._filling.cancel()
-        await asyncio.gather(self._filling, return_exceptions=True)
+        await end_tasks(self._filling)
         await self._source.aclose()
 
     async def _fill(self) -> None:

@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
 from services.chassis.app import create_service_app
+from services.chassis.ending import end_tasks
 from services.chassis.metrics import metrics_router
 from services.chassis.prerendering import prerender
 from services.gateway.casting import Casting
@@ -74,9 +75,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(work) for work in parts.background()]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
         await parts.close()
 
     async def ready() -> None:

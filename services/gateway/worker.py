@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 
+from services.chassis.ending import end_tasks
 from services.chassis.logs import configure_logging
 from services.chassis.server import run_quickly, until_signal
 from services.gateway.clients import AvatarClient, TtsClient
@@ -39,9 +40,7 @@ async def work(settings: GatewaySettings) -> None:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(working), settings.drain_s)
     finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        await end_tasks(working, stopping)
         await asyncio.gather(tts.aclose(), avatar.aclose(), office.close(), keeping.close())
 
 

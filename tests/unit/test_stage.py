@@ -103,6 +103,7 @@ async def played_beside(
         async with aclosing(stage.play()) as events:
             async for event in events:
                 see(event)
+                await asyncio.sleep(0.0005)  # sending takes a moment
 
     playing = asyncio.create_task(play())
     acting = asyncio.create_task(_done(act, stage))
@@ -250,6 +251,25 @@ def test_nothing_of_what_is_interrupted_follows() -> None:
     assert_no_holes(seen)
     assert {unit.cue.index for unit in seen[: interrupted_at[0]] if unit.cue} == {0}
     assert {unit.cue.index for unit in seen[interrupted_at[0] :] if unit.cue} == {2}
+
+
+def test_an_interruption_may_come_while_a_fragment_is_being_sent() -> None:
+    stage = stage_of(Cards(each_s=0.3))
+    speech: list[Unit] = []
+
+    def see(event: StageEvent) -> None:
+        if isinstance(event, Unit) and event.cue is not None:
+            speech.append(event)
+            if len(speech) == 3:
+                stage.interrupt()
+
+    async def act() -> AsyncGenerator[None, None]:
+        await stage.say(cue(0, 5.0))
+        await asyncio.sleep(8)
+        yield
+
+    run_jumping(played_beside(stage, act, see))
+    assert len(speech) == 3
 
 
 def test_a_sentence_that_breaks_is_told_and_the_film_goes_on() -> None:

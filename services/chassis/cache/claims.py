@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from services.chassis.cache.shared import RedisCache
+from services.chassis.ending import end_tasks
 
 _CLAIM_S = 2.5
 _RENEWED_EVERY_S = 0.8
@@ -33,8 +34,7 @@ async def claimed(shared: RedisCache | None, key: str) -> AsyncGenerator[bool, N
     try:
         yield waited
     finally:
-        renewing.cancel()
-        await asyncio.wait([renewing])
+        await end_tasks(renewing)
         await shared.release(key)
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import ServiceError, Unavailable
 from services.gateway.jobs.queue import FILM_LINES, RENEWED_EVERY_S, JobQueue, Lease, Line
 from services.gateway.jobs.runner import JobRunner
@@ -56,9 +57,7 @@ class Worker:
         try:
             await asyncio.gather(*slots)
         finally:
-            for task in (*slots, *around):
-                task.cancel()
-            await asyncio.gather(*slots, *around, return_exceptions=True)
+            await end_tasks(*slots, *around)
 
     async def _work(self, lines: Sequence[Line]) -> None:
         away = False
@@ -90,9 +89,7 @@ class Worker:
             await asyncio.wait([doing])
         finally:
             cancelled_by_us = not doing.done()
-            doing.cancel()
-            renewing.cancel()
-            await asyncio.gather(doing, renewing, return_exceptions=True)
+            await end_tasks(doing, renewing)
             if cancelled_by_us:
                 await self._queue.give_back(lease)
         if not doing.cancelled():

@@ -10,6 +10,7 @@ from typing import Generic, Protocol
 
 from fastapi import WebSocketDisconnect
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import InvalidRequest, ServiceError, Unavailable
 from services.gateway.live.messages import (
     CallerDone,
@@ -104,9 +105,7 @@ class LiveSession(Generic[Config]):
                 await self._socket.refuse(error)
             await self._socket.close(BROKEN, error.detail)
         finally:
-            for task in (reading, speaking, beside):
-                task.cancel()
-            await asyncio.gather(reading, speaking, beside, return_exceptions=True)
+            await end_tasks(reading, speaking, beside)
 
     async def _read(self) -> None:
         """Do what the client says until it has left, or is sent away."""

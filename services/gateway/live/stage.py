@@ -149,7 +149,7 @@ class Stage:
             return
         failure: ServiceError | None = None
         try:
-            while (one := await self._next(shot)) is not None:
+            while (one := await self._next(shot, generation)) is not None:
                 if isinstance(one, Beginning):
                     for event in self._begin(one):
                         yield event
@@ -171,9 +171,8 @@ class Stage:
             self._plan_anew()
             yield NotShown(shot.cue, failure)
 
-    async def _next(self, shot: Shot) -> Beginning | Footage | None:
+    async def _next(self, shot: Shot, generation: int) -> Beginning | Footage | None:
         """Return the next piece of a sentence; None after the last one, or once it is interrupted."""
-        generation = self._generation
         while generation == self._generation:
             if shot.ready:
                 return shot.take()

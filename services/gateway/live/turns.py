@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import TooManyRequests
 from services.gateway.live.journal import Journal
 from services.gateway.live.tokens import Token, TokenFeed, Tokens
@@ -86,8 +87,7 @@ class Turns:
         if finished:
             self._waiting.put_nowait(None)
         if self._current is not None:
-            self._current.cancel()
-            await asyncio.wait([self._current])
+            await end_tasks(self._current)
         for utterance in dropped:
             await utterance.tokens.aclose()
 
@@ -101,8 +101,7 @@ class Turns:
                     self._current.result()
         finally:
             if self._current is not None:
-                self._current.cancel()
-                await asyncio.gather(self._current, return_exceptions=True)
+                await end_tasks(self._current)
 
     async def _speak(self, utterance: Utterance, perform: Perform) -> None:
         try:
