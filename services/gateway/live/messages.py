@@ -70,67 +70,57 @@ class VideoConfig(FilmFields):
         return self
 
 
-class InputText(BaseModel):
-    """What the text goes on with."""
+class _Message(BaseModel):
+    """One of the messages that follow the configuration."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class InputText(_Message):
+    """What the text goes on with."""
 
     type: Literal["input.text"]
     text: str
 
 
-class InputFlush(BaseModel):
+class InputFlush(_Message):
     """Speak what is there, though the sentence is not finished."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["input.flush"]
 
 
-class InputDone(BaseModel):
+class InputDone(_Message):
     """The text is finished; the next one may follow."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["input.done"]
 
 
-class CallerDone(BaseModel):
+class CallerDone(_Message):
     """The caller has stopped speaking now: from here on the log counts."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["caller.done"]
 
 
-class Ping(BaseModel):
+class Ping(_Message):
     """Is anybody there?"""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["ping"]
 
 
-class Interrupt(BaseModel):
+class Interrupt(_Message):
     """Stop speaking, at once."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["interrupt"]
 
 
-class SessionClose(BaseModel):
+class SessionClose(_Message):
     """Finish what was given, and close."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["session.close"]
 
 
-class Respond(BaseModel):
+class Respond(_Message):
     """Have the language model answer, and speak what it says."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["respond"]
     messages: list[ChatMessage] = Field(min_length=1, max_length=1_000)

@@ -11,6 +11,7 @@ from functools import partial
 
 from anyio import fail_after, move_on_after
 
+from services.chassis.ending import end_tasks
 from services.contract.push import DeliveryFailed
 from services.gateway.audio import encoder_for
 from services.gateway.narration import Piece
@@ -50,8 +51,7 @@ class Delivery:
         try:
             await self._deliver()
         finally:
-            cutting.cancel()
-            await asyncio.gather(cutting, return_exceptions=True)
+            await end_tasks(cutting)
             await pieces.aclose()
 
     async def _deliver(self) -> None:
@@ -97,9 +97,7 @@ class Delivery:
                 raise LinkLost(link.reason)
         finally:
             self._link = None
-            for task in (sending, watching):
-                task.cancel()
-            await asyncio.gather(sending, watching, return_exceptions=True)
+            await end_tasks(sending, watching)
 
     async def _send(self, link: Link) -> None:
         """Send what is missing, and return once the server has all."""

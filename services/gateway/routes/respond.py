@@ -6,6 +6,7 @@ import base64
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -67,7 +68,7 @@ def respond_router(
         speaking = Speaking(manner, body.language, body.split_granularity, settings.live_sentences)
         answer = Answer(model.answer(body.messages, body.llm_model, body.llm_options))
         tells = body.stream_format == "sse"
-        speech = _Speech(answer, lambda tokens: _seated(seats, _spoken(tts, tokens, speaking)), tells=tells)
+        speech = _Speech(answer, partial(_seated, seats, tts, speaking), tells=tells)
         first = await unless_disconnected(request, speech.begin())
         headers = told(first.answer) | {"Cache-Control": "no-cache"}
         if tells:
@@ -138,14 +139,12 @@ class _Speech:
             self.failed.append(event)
 
 
-def _spoken(tts: TtsClient, tokens: AsyncGenerator[str, None], speaking: Speaking) -> AsyncGenerator[SpokenEvent, None]:
-    return speak_tokens(tts, tokens, speaking, Journal("respond"))
-
-
-async def _seated(seats: Seats, events: AsyncGenerator[SpokenEvent, None]) -> AsyncGenerator[SpokenEvent, None]:
-    """Yield `events` while a seat is held; raises `AtCapacity`."""
+async def _seated(
+    seats: Seats, tts: TtsClient, speaking: Speaking, tokens: AsyncGenerator[str, None]
+) -> AsyncGenerator[SpokenEvent, None]:
+    """Yield the speech of what `tokens` say while a seat is held; raises `AtCapacity`."""
     with seats.seat():
-        async with aclosing(events):
+        async with aclosing(speak_tokens(tts, tokens, speaking, Journal("respond"))) as events:
             async for event in events:
                 yield event
 

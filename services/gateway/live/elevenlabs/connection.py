@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from fastapi import WebSocketDisconnect
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import InvalidRequest, ServiceError
 from services.gateway.clients import TtsClient
 from services.gateway.live.elevenlabs.context import Context, Voicing
@@ -46,10 +47,7 @@ class Connection:
         except ServiceError as error:
             await send_away(self._socket, error)
         finally:
-            tasks = [self._reading, *self._speaking]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(self._reading, *self._speaking)
 
     async def _read(self) -> None:
         """Do what the client says until it wants no more, or has left."""

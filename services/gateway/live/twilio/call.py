@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from fastapi import WebSocketDisconnect
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import Conflict
 from services.gateway.live.said import Said
 from services.gateway.live.socket import BROKEN, LiveSocket, Stalled
@@ -156,10 +157,7 @@ class Call:
     async def end(self) -> None:
         """Say that the call is over."""
         self.over = True
-        tasks = [task for task in (*self._speaking, self.greeting, self._clearing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*(task for task in (*self._speaking, self.greeting, self._clearing) if task is not None))
         if self._events is not None:
             self._events.tell(None)
         if self.greeting is not None and not self.greeting.cancelled():
