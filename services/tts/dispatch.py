@@ -234,16 +234,15 @@ class Dispatcher:
         self, speaker: Speaker, engine: SpeechEngine, utterance: Utterance, *, use_cache: bool
     ) -> tuple[AsyncGenerator[AudioChunk, None], bool]:
         """Return the sound of an utterance, and whether it was, or is being, made for somebody else."""
-        key = self._keeping.key(engine, utterance)
-        if use_cache and self._keeping.enabled:
-            if (whole := await self._keeping.speech(key)) is not None:
-                return _once(whole), True
-            if (joined := self._keeping.join(key)) is not None:
-                return joined, True
         made = _with_words(self._heard(speaker.speak(utterance), speaker.name), utterance.text)
-        if use_cache and self._keeping.enabled:
-            made = self._keeping.speak_once(key, made, lasting=utterance.reference is None)
-        return made, False
+        if not (use_cache and self._keeping.enabled):
+            return made, False
+        key = self._keeping.key(engine, utterance)
+        if (whole := await self._keeping.speech(key)) is not None:
+            return _once(whole), True
+        if (joined := self._keeping.join(key)) is not None:
+            return joined, True
+        return self._keeping.speak_once(key, made, lasting=utterance.reference is None), False
 
 
 def _named(settings: TtsSettings) -> list[EngineName]:

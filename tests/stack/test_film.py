@@ -128,3 +128,12 @@ def test_the_state_endpoints_have_their_old_shapes(client: httpx.Client) -> None
     assert client.get("/video/status").json()["status"] == "ok"
     assert client.get("/video/tts_engines").json()[0]["id"] == "espeak"
     assert client.get("/health/ready").json() == {"status": "ok"}
+
+
+def test_an_equal_film_is_answered_from_the_cache(client: httpx.Client) -> None:
+    asked = {"text": "Twice the same, and never before.", "size": "128x128"}
+    first, again = (client.post("/video/generate", json=asked) for _ in range(2))
+    assert [answer.headers["x-talkie-cache"] for answer in (first, again)] == ["miss", "hit"]
+    assert first.content == again.content
+    anew = client.post("/video/generate", json=asked | {"use_cache": False})
+    assert anew.headers["x-talkie-cache"] == "miss"

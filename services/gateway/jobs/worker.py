@@ -110,14 +110,14 @@ class Worker:
             _log.error("left out: %s", error)
             return None
         if isinstance(task, WebhookTask):
-            return await self._send(task)
+            await self._send(task)
+            return None
         return await self._runner.run(task.job_id, lost)
 
-    async def _send(self, task: WebhookTask) -> float | None:
+    async def _send(self, task: WebhookTask) -> None:
         if (again := await self._webhooks.send(task)) is not None:
             following, after_s = again
             await self._queue.put(following, "webhooks", after_s)
-        return None
 
     async def _renew(self, lease: Lease, doing: asyncio.Task[None], lost: asyncio.Event) -> None:
         """Renew a lease until cancelled; end what is done under it when it is lost."""

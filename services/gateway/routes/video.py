@@ -44,15 +44,14 @@ def video_router(
     async def generate(request: Request) -> Response:
         """Make a film and answer with the finished MP4. A file `avatar_image` is animated instead of an avatar."""
         cast = await casting.cast(await read_video_ask(request))
-        kept = cast.script.use_cache and cast.seen
-        key = answers.key({"script": _SCRIPT.dump_python(cast.script, mode="json"), "seen": cast.seen})
-        if kept and (known := await answers.get(key)) is not None:
+        key = answers.key(_told_apart(cast)) if cast.script.use_cache and cast.seen else ""
+        if key and (known := await answers.get(key)) is not None:
             return Response(known.body, media_type=LIPSYNC_MEDIA_TYPE, headers=dict(known.headers))
         made = await unless_disconnected(request, _finished(films, cast.script))
         headers = _told(cast, made.spoken[0]) | {"Content-Disposition": 'inline; filename="talkie.mp4"'}
         sized = headers | {"Content-Length": str(size_bytes(made.film))}
         body = _each(made.film)
-        if kept:
+        if key:
             body = answers.kept(key, headers, body, lambda: made.as_asked)
         return StreamingResponse(body, media_type=LIPSYNC_MEDIA_TYPE, headers=sized)
 
@@ -161,6 +160,11 @@ async def _finished(films: FilmMaker, script: Script) -> _Finished:
     async with aclosing(fragments()) as data:
         fragmented = await gather(data)
     return _Finished(await to_thread.run_sync(faststart, fragmented), spoken)
+
+
+def _told_apart(cast: Cast) -> dict[str, object]:
+    """Return everything that changes the film of `cast`."""
+    return {"script": _SCRIPT.dump_python(cast.script, mode="json"), "seen": cast.seen}
 
 
 def _told(cast: Cast, spoken: SentenceSpoken) -> dict[str, str]:
