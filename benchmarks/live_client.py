@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,10 +27,10 @@ class Arrival:
 
 @dataclass
 class LiveClient:
-    """One connection. Everything that comes is kept; `size_only` keeps of binary messages only that they came."""
+    """One connection. Everything that comes is kept; of binary messages only that they came, if it `forgets`."""
 
     socket: ClientConnection
-    size_only: bool = False
+    forgets: bool = False
     arrivals: list[Arrival] = field(default_factory=list)
     on_arrival: Callable[[Arrival], None] = lambda arrival: None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,9 +43,9 @@ class LiveClient:
                 event = json.loads(raw)
                 arrival = Arrival(time.perf_counter(), event)
             else:
-                arrival = Arrival(time.perf_counter(), event, b"x" if self.size_only else raw)
-            self.arrivals.append(arrival)
+                arrival = Arrival(time.perf_counter(), event, raw)
             self.on_arrival(arrival)
+            self.arrivals.append(replace(arrival, data=arrival.data[:1]) if self.forgets else arrival)
             self._news.set()
 
     async def say(self, **message: object) -> float:
@@ -69,10 +69,10 @@ class LiveClient:
 
 
 @asynccontextmanager
-async def live(url: str, path: str, *, size_only: bool = False, **config: object) -> AsyncIterator[LiveClient]:
+async def live(url: str, path: str, *, forgets: bool = False, **config: object) -> AsyncIterator[LiveClient]:
     """Give a configured connection."""
     async with connect(url.replace("http", "ws", 1) + path, max_size=None, compression=None) as socket:
-        client = LiveClient(socket, size_only)
+        client = LiveClient(socket, forgets)
         listening = asyncio.create_task(client.listen())
         try:
             await client.say(type="session.config", language="English", **config)
