@@ -1,8 +1,11 @@
-"""Reads the boxes of a fragmented MP4 that arrives in pieces, and moves fragments to other places of the film."""
+"""Reads the boxes of a fragmented MP4 that arrives in pieces, and moves fragments to other places of the film.
+
+Sources: ISO/IEC 14496-12 (boxes and fragments), 14496-15 (`avcC`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 INIT_KINDS = frozenset({"ftyp", "moov"})
@@ -69,13 +72,34 @@ class TrackRun:
 
     track: int
     start: int
-    samples: int
     sample_ticks: int
+    offset: int
+    """Where the first sample begins, in bytes from the beginning of the fragment; the others follow it."""
+    sizes: tuple[int, ...]
+    """Bytes of each sample."""
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(self.sizes)
+
+    def data_in(self, fragment: bytes) -> Iterator[bytes]:
+        """Yield the samples."""
+        at = self.offset
+        for size in self.sizes:
+            yield fragment[at : at + size]
+            at += size
 
 
 def track_runs(moof: bytes) -> list[TrackRun]:
     """Return what the fragment that begins with `moof` holds; raises `ValueError` for what is no such box."""
     return [_run(moof, start, end) for kind, start, end in _inside(moof, 0, len(moof)) if kind == "traf"]
+
+
+def decoder_configuration(beginning: bytes) -> bytes:
+    """Return what an H.264 decoder is to know of a film that begins so; raises `ValueError` where it does not say."""
+    at = beginning.index(b"avcC")
+    return beginning[at + 4 : at - _SIZE_BYTES + int.from_bytes(beginning[at - _SIZE_BYTES : at], "big")]
 
 
 def moved(moof: bytes, ticks: Mapping[int, int], number: int) -> bytes:
@@ -96,8 +120,16 @@ _FULL_BOX_BYTES = 4
 """Version and flags, with which the boxes of a fragment begin."""
 
 _CONTAINERS = frozenset({"moof", "moov", "trak", "mdia", "minf", "stbl"})
-_TFHD_FIELDS = ((0x1, 8), (0x2, 4))
-"""Flags of what may stand before the default length of a sample, and its bytes: data offset, description."""
+_DURATION, _SIZE = 0x8, 0x10
+_HEADER_FIELDS = ((0x1, 8), (0x2, 4), (_DURATION, 4), (_SIZE, 4))
+"""Flags of what a track's header may hold, in this order, and the bytes of it: data offset, description, defaults."""
+
+_OFFSET = 0x1
+_RUN_FIELDS = ((_OFFSET, 4), (0x4, 4))
+"""The same of a run: where its samples begin, and flags of the first one."""
+
+_FIELDS_OF_EACH, _SIZE_OF_EACH, _BEFORE_SIZE = 0xF00, 0x200, 0x100
+"""Flags of what a run tells of each sample, four bytes each."""
 
 
 def _inside(data: bytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:
@@ -124,14 +156,45 @@ def _field(data: bytes, start: int, end: int, kind: str) -> int:
 
 def _run(moof: bytes, start: int, end: int) -> TrackRun:
     header = _field(moof, start, end, "tfhd")
-    flags = int.from_bytes(moof[header + 1 : header + 4], "big")
-    length_at = header + 8 + sum(width for flag, width in _TFHD_FIELDS if flags & flag)
+    defaults, _ = _optional(moof, header, header + 2 * _FULL_BOX_BYTES, _HEADER_FIELDS)
     time = _field(moof, start, end, "tfdt")
     width = 8 if moof[time] else 4
-    count = _field(moof, start, end, "trun") + _FULL_BOX_BYTES
-    return TrackRun(
-        track=int.from_bytes(moof[header + 4 : header + 8], "big"),
-        start=int.from_bytes(moof[time + 4 : time + 4 + width], "big"),
-        samples=int.from_bytes(moof[count : count + 4], "big"),
-        sample_ticks=int.from_bytes(moof[length_at : length_at + 4], "big"),
-    )
+    run = _field(moof, start, end, "trun")
+    told, samples_at = _optional(moof, run, run + 2 * _FULL_BOX_BYTES, _RUN_FIELDS)
+    try:
+        return TrackRun(
+            track=_number(moof, header + _FULL_BOX_BYTES),
+            start=int.from_bytes(moof[time + 4 : time + 4 + width], "big"),
+            sample_ticks=defaults[_DURATION],
+            offset=told[_OFFSET],
+            sizes=_sizes(moof, run, samples_at, defaults.get(_SIZE, 0)),
+        )
+    except KeyError as error:
+        raise ValueError("this is no fragment: it does not say where its samples are, and how long") from error
+
+
+def _optional(data: bytes, box: int, at: int, fields: Sequence[tuple[int, int]]) -> tuple[dict[int, int], int]:
+    """Return those of `fields` that the flags of the box announce, which stand from `at` on, and where they end."""
+    flags = int.from_bytes(data[box + 1 : box + _FULL_BOX_BYTES], "big")
+    found: dict[int, int] = {}
+    for flag, width in fields:
+        if flags & flag:
+            found[flag] = int.from_bytes(data[at : at + width], "big")
+            at += width
+    return found, at
+
+
+def _sizes(data: bytes, run: int, at: int, default: int) -> tuple[int, ...]:
+    """Return the bytes of each sample of a run, whose samples are told of from `at` on."""
+    flags, count = int.from_bytes(data[run + 1 : run + _FULL_BOX_BYTES], "big"), _number(data, run + _FULL_BOX_BYTES)
+    step = 4 * (flags & _FIELDS_OF_EACH).bit_count()
+    if count * step > len(data) - at:
+        raise ValueError(f"this is no fragment: it cannot tell of {count} samples")
+    if not flags & _SIZE_OF_EACH:
+        return (default,) * count
+    at += 4 if flags & _BEFORE_SIZE else 0
+    return tuple(_number(data, at + step * sample) for sample in range(count))
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")

@@ -113,6 +113,11 @@ class AudioChunk:
     cut: bool = False
     """Whether the speech ran on and was cut; it is not worth keeping."""
 
+    @classmethod
+    def silence(cls, duration_s: float, sample_rate_hz: int) -> AudioChunk:
+        """Return so much silence."""
+        return cls(bytes(SAMPLE_BYTES * round(duration_s * sample_rate_hz)), sample_rate_hz)
+
     @property
     def samples(self) -> int:
         """Number of samples in the chunk."""

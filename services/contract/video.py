@@ -21,6 +21,9 @@ from services.contract.errors import Problem
 FILM_SAMPLE_RATE_HZ = 48_000
 """Rate of every film's sound track: what players and broadcast tools expect."""
 
+PICTURE_TRACK, SOUND_TRACK = 1, 2
+"""The tracks of every film."""
+
 LIPSYNC_MEDIA_TYPE = "video/mp4"
 
 LAST_FRAME = 100_000_000

@@ -26,8 +26,8 @@ from services.gateway.fetching import AudioFetcher
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
-from services.gateway.live.broadcast import Broadcasts
 from services.gateway.live.seats import Seats
+from services.gateway.live.webrtc.broadcast import Broadcasts
 from services.gateway.llm import language_model
 from services.gateway.narration import narrate
 from services.gateway.newavata.client import NewAvataClient

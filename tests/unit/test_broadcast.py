@@ -22,13 +22,13 @@ from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, N
 from services.contract.motion import MotionPath
 from services.contract.speech import SAMPLE_BYTES, AudioChunk
 from services.contract.video import Timeline
-from services.gateway.live.broadcast import Broadcast, Broadcasts, Clip, Watching
 from services.gateway.live.film import Beginning
-from services.gateway.live.offers import answer_to, read_offer
-from services.gateway.live.pictures import Picture, Pictures
 from services.gateway.live.stage import Cue, Unit
-from services.gateway.live.viewing import PACKET_SAMPLES, Reel
-from services.gateway.live.whep import Viewers
+from services.gateway.live.webrtc.broadcast import Broadcast, Broadcasts, Clip, Watching
+from services.gateway.live.webrtc.offers import answer_to, read_offer
+from services.gateway.live.webrtc.pictures import Picture, Pictures
+from services.gateway.live.webrtc.viewers import Viewers
+from services.gateway.live.webrtc.viewing import PACKET_SAMPLES, Reel
 from services.gateway.routes.whep import WebRtc
 from services.gateway.settings import GatewaySettings
 from tests.live import run_jumping, until
@@ -281,7 +281,7 @@ def test_an_offer_that_cannot_be_answered_is_refused(spoil) -> None:  # type: ig
 
 
 def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "services.gateway.live.whep", None)
+    monkeypatch.setitem(sys.modules, "services.gateway.live.webrtc.viewers", None)
     with pytest.raises(Unavailable, match="pip install aiortc"):
         asyncio.run(WebRtc(GatewaySettings()).viewers())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 
 import pytest
@@ -15,7 +15,7 @@ from services.gateway.live.elevenlabs.alignment import SentenceAlignment, Track
 from services.gateway.live.elevenlabs.delivery import Delivery
 from services.gateway.live.elevenlabs.formats import output_of
 from services.gateway.live.journal import Journal
-from services.gateway.live.pipeline import SentenceBegun, SentenceEnded, Sound
+from services.gateway.live.pipeline import SentenceBegun, SentenceEnded, Sound, SpokenEvent
 
 
 def told(track: Track, until_s: float = 1e9) -> tuple[str, list[int], list[int]]:
@@ -98,12 +98,14 @@ def test_both_alignments_come_together_or_not_at_all() -> None:
         async def tell(message: Mapping[str, object]) -> None:
             messages.append(message)
 
-        delivery = Delivery(output_of("pcm_8000"), tell, Journal("test"), together=False)
-        await delivery.send(SentenceBegun(0, Line("$5 now", 0.0), cast(SpeechAnswer, None)))
-        for place, word in enumerate(("five", "dollars", "now")):
-            mark = Mark(kind="word", text=word, start_s=place, end_s=place + 0.9)
-            await delivery.send(Sound(0, AudioChunk(bytes(16_000), 8_000, (mark,))))
-        await delivery.send(SentenceEnded(0))
+        async def spoken() -> AsyncGenerator[SpokenEvent, None]:
+            yield SentenceBegun(0, Line("$5 now", 0.0), cast(SpeechAnswer, None))
+            for place, word in enumerate(("five", "dollars", "now")):
+                mark = Mark(kind="word", text=word, start_s=place, end_s=place + 0.9)
+                yield Sound(0, AudioChunk(bytes(16_000), 8_000, (mark,)))
+            yield SentenceEnded(0)
+
+        await Delivery(output_of("pcm_8000"), tell, Journal("test"), together=False).send_all(spoken())
         return messages
 
     messages = asyncio.run(visit())

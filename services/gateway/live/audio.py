@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import aclosing
 from dataclasses import replace
 
 from anyio import to_thread
@@ -14,16 +13,9 @@ from services.contract.speech import SAMPLE_BYTES, AudioChunk, Manner, Mark
 from services.gateway.audio import SpeechEncoder, encoder_for
 from services.gateway.clients import TtsClient
 from services.gateway.live.messages import SpeechConfig
-from services.gateway.live.pipeline import (
-    SentenceBegun,
-    SentenceEnded,
-    SentenceFailed,
-    Sound,
-    Speaking,
-    SpokenEvent,
-    speak_tokens,
-)
+from services.gateway.live.pipeline import SentenceBegun, SentenceFailed, Speaking, speak_tokens
 from services.gateway.live.said import Said
+from services.gateway.live.sender import Sender
 from services.gateway.live.socket import LiveSocket, Message
 from services.gateway.live.turns import Perform, Utterance
 from services.gateway.narration import SPEECH_SAMPLE_RATE_HZ
@@ -68,17 +60,16 @@ class AudioPerformer:
     async def _perform(self, utterance: Utterance, config: SpeechConfig, speaking: Speaking) -> None:
         self.said = Said()
         sending = _Sending(self._socket, utterance, config, self.said)
-        async with aclosing(speak_tokens(self._tts, utterance.tokens, speaking, utterance.journal)) as events:
-            async for event in events:
-                await sending.send(event)
+        await sending.send_all(speak_tokens(self._tts, utterance.tokens, speaking, utterance.journal))
         utterance.journal.note("all sent")
         await sending.tell("session.done", total_sentences=sending.sentences, failed_sentences=sending.failed)
 
 
-class _Sending:
+class _Sending(Sender):
     """One utterance on its way to the client."""
 
     def __init__(self, socket: LiveSocket, utterance: Utterance, config: SpeechConfig, said: Said) -> None:
+        super().__init__()
         self._socket = socket
         self._utterance = utterance
         self._config = config
@@ -89,19 +80,6 @@ class _Sending:
         self._words: list[dict[str, object]] = []
         self._lead_s = self._pause_s = 0.0
         self._pcm_bytes = 0
-        self.sentences = 0
-        self.failed = 0
-
-    async def send(self, event: SpokenEvent) -> None:
-        """Send what an event stands for."""
-        if isinstance(event, SentenceBegun):
-            await self._begin(event)
-        elif isinstance(event, Sound):
-            await self._hear(event.chunk)
-        elif isinstance(event, SentenceEnded):
-            await self._end(event.index)
-        else:
-            await self._fail(event)
 
     async def tell(self, event: str, *before: Message, **fields: object) -> None:
         """Send an event of this utterance, after what belongs before it."""
@@ -113,7 +91,6 @@ class _Sending:
         self._encoder = encoder_for(self._config.response_format)
         self._lead_s, self._pause_s = self._pause_s, event.line.pause_s
         self._pcm_bytes, self._held, self._words = 0, [], []
-        self.sentences += 1
         fields: dict[str, object] = {"sentence_index": event.index, "sentence_text": event.line.text}
         fields |= {"format": self._config.response_format, "sample_rate": SPEECH_SAMPLE_RATE_HZ, "channels": 1}
         if self._config.word_timestamps:
@@ -121,13 +98,11 @@ class _Sending:
         await self.tell("audio.start", **fields)
         self._utterance.journal.note("sending started", event.index)
         if self._lead_s:
-            await self._hear(AudioChunk(_silence(self._lead_s), SPEECH_SAMPLE_RATE_HZ), lead_s=0.0)
+            await self._hear(AudioChunk.silence(self._lead_s, SPEECH_SAMPLE_RATE_HZ))
 
-    async def _hear(self, chunk: AudioChunk, lead_s: float | None = None) -> None:
-        """Send sound, or hold it where a sentence is sent in one piece."""
+    async def _hear(self, chunk: AudioChunk) -> None:
         self._pcm_bytes += len(chunk.pcm)
-        shift_s = self._lead_s if lead_s is None else lead_s
-        chunk = replace(chunk, marks=tuple(mark.shifted(shift_s) for mark in chunk.marks))
+        chunk = replace(chunk, marks=tuple(mark.shifted(self._lead_s) for mark in chunk.marks))
         if not self._config.stream_audio:
             self._held.append(chunk)
             return
@@ -142,9 +117,10 @@ class _Sending:
                 piece = data[at : at + _LARGEST_PIECE_BYTES]
                 await self._socket.send(piece, generation=self._utterance.generation)
 
-    async def _end(self, index: int, **why: object) -> None:
-        """Send what is left of a sentence, and that it is over."""
-        fields = {"sentence_index": index, "duration_ms": round(1000 * self._heard_s), **why}
+    async def _end(self, *, broken_off: bool) -> None:
+        fields: dict[str, object] = {"sentence_index": self.index, "duration_ms": round(1000 * self._heard_s)}
+        if broken_off:
+            fields["broken_off"] = True
         if self._config.word_timestamps:
             await self._send_in_json(b"", self._words)
             await self.tell("audio.done", **fields)
@@ -154,12 +130,9 @@ class _Sending:
                 self._said.add(chunk.marks, self._heard_s)
             # Sound and the end of it belong together: one without the other is half a sentence.
             await self.tell("audio.done", *([rest] if rest else []), **fields)
-        self._utterance.journal.note("sent", index)
+        self._utterance.journal.note("sent", self.index)
 
-    async def _fail(self, event: SentenceFailed) -> None:
-        self.failed += 1
-        if self._said.sentence_index == event.index:
-            await self._end(event.index, broken_off=True)
+    async def _refuse(self, event: SentenceFailed) -> None:
         place = {"utterance_index": self._utterance.index, "sentence_index": event.index}
         await self._socket.refuse(event.error, **place, sentence_text=event.text)
 
@@ -176,15 +149,11 @@ class _Sending:
 
     async def _send_in_json(self, pcm: bytes, timestamps: list[dict[str, object]] | None) -> None:
         sound = base64.b64encode(pcm).decode()
-        await self.tell("audio.chunk", sentence_index=self._said.sentence_index, audio_b64=sound, timestamps=timestamps)
+        await self.tell("audio.chunk", sentence_index=self.index, audio_b64=sound, timestamps=timestamps)
 
     @property
     def _heard_s(self) -> float:
         return self._pcm_bytes / SAMPLE_BYTES / SPEECH_SAMPLE_RATE_HZ
-
-
-def _silence(duration_s: float) -> bytes:
-    return bytes(SAMPLE_BYTES * round(duration_s * SPEECH_SAMPLE_RATE_HZ))
 
 
 def _timestamp(mark: Mark) -> dict[str, object]:

@@ -10,16 +10,13 @@ from fractions import Fraction
 
 from services.chassis.fmp4 import BoxReader, moved, track_runs
 from services.contract.errors import EngineFailed
-from services.contract.video import Timeline
+from services.contract.video import PICTURE_TRACK, SOUND_TRACK, Timeline
 from services.gateway.laying import Segment
 from services.gateway.pipeline import FilmMaker, Fragment
 from services.gateway.script import Script
 
 PACKET_SAMPLES = 1024
 """Samples of a packet of AAC; all packets of a film stand on one grid."""
-
-_PICTURES, _SOUND = 1, 2
-"""The tracks, in the order in which the avatar service muxes them."""
 
 _SHORTEST_PIECE_S = 0.3
 
@@ -52,7 +49,8 @@ class Footage:
         and silence fits anywhere.
         """
         ticks = {run.track: frames * run.sample_ticks for run in track_runs(self.moof)}
-        ticks[_SOUND] = _packet_at(timeline, self.segment_frame + frames) - _packet_at(timeline, self.segment_frame)
+        here, there = self.segment_frame, self.segment_frame + frames
+        ticks[SOUND_TRACK] = _packet_at(timeline, there) - _packet_at(timeline, here)
         return moved(self.moof, ticks, number) + self.mdat
 
 
@@ -90,7 +88,7 @@ async def footage(films: FilmMaker, script: Script, segment: Segment) -> AsyncGe
 
 def _frames(moof: bytes) -> int:
     try:
-        return next(run.samples for run in track_runs(moof) if run.track == _PICTURES)
+        return next(run.samples for run in track_runs(moof) if run.track == PICTURE_TRACK)
     except (StopIteration, ValueError) as error:
         raise EngineFailed("The avatar service sent a fragment without pictures; try again.") from error
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
+from services.chassis.fmp4 import decoder_configuration
 from services.contract.errors import ServiceError
 from services.contract.speech import AudioChunk, join_chunks
 from services.contract.video import FILM_SAMPLE_RATE_HZ
@@ -191,8 +192,8 @@ class _Rehearsal:
 
 def codecs_of(beginning: bytes) -> str:
     """Return the codecs of a film that begins so, as players want to know them (RFC 6381)."""
-    profile = beginning.find(b"avcC") + 5
-    return f"avc1.{beginning[profile : profile + 3].hex()},mp4a.40.2"
+    profile = decoder_configuration(beginning)[1:4]
+    return f"avc1.{profile.hex()},mp4a.40.2"
 
 
 def _place(cue: Cue) -> dict[str, object]:

@@ -11,7 +11,6 @@ from services.gateway.casting import Casting
 from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
 from services.gateway.live.audio import AudioPerformer
-from services.gateway.live.broadcast import Broadcast, Broadcasts
 from services.gateway.live.messages import SpeechConfig, VideoConfig
 from services.gateway.live.rest import Rest
 from services.gateway.live.seats import Seats
@@ -19,6 +18,7 @@ from services.gateway.live.session import LiveSession
 from services.gateway.live.socket import LiveSocket
 from services.gateway.live.stage import Stage, StageEvent, Unit
 from services.gateway.live.video import VideoPerformer
+from services.gateway.live.webrtc.broadcast import Broadcast, Broadcasts
 from services.gateway.llm import LanguageModel
 from services.gateway.pipeline import FilmMaker
 from services.gateway.settings import GatewaySettings

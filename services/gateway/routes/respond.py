@@ -15,7 +15,7 @@ from pydantic import Field
 from services.chassis.sse import SSE_MEDIA_TYPE, message
 from services.chassis.streaming import begin_stream, unless_disconnected
 from services.contract.errors import EngineFailed, ServiceError, Unavailable
-from services.contract.speech import SAMPLE_BYTES
+from services.contract.speech import AudioChunk
 from services.gateway.ahead import Ahead
 from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoded_stream
 from services.gateway.clients import TtsClient
@@ -118,7 +118,7 @@ class _Speech:
         async with aclosing(self._events):
             async for event in self._events:
                 if isinstance(event, SentenceBegun):
-                    yield bytes(SAMPLE_BYTES * round(pause_s * SPEECH_SAMPLE_RATE_HZ))
+                    yield AudioChunk.silence(pause_s, SPEECH_SAMPLE_RATE_HZ).pcm
                     pause_s = event.line.pause_s
                 elif isinstance(event, Sound):
                     yield event.chunk.pcm

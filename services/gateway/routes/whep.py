@@ -19,11 +19,11 @@ from services.contract.errors import (
     UnsupportedMedia,
 )
 from services.gateway.casting import Casting
-from services.gateway.live.broadcast import WHEP_PATH, Broadcasts
+from services.gateway.live.webrtc.broadcast import WHEP_PATH, Broadcasts
 from services.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from services.gateway.live.whep import Viewers
+    from services.gateway.live.webrtc.viewers import Viewers
 
 SDP_MEDIA_TYPE = "application/sdp"
 
@@ -146,7 +146,7 @@ def _refusal(request: Request, detail: str, allowed: str) -> Response:
 
 def _loaded() -> type[Viewers]:
     try:
-        from services.gateway.live.whep import Viewers
+        from services.gateway.live.webrtc.viewers import Viewers
     except ModuleNotFoundError as error:
         raise Unavailable("WebRTC is not installed here: pip install aiortc.") from error
     return Viewers

@@ -89,9 +89,7 @@ class Context:
         delivery = Delivery(self._voicing.output, self._tell, self._journal, together=self._voicing.together)
         speaking = self._voicing.speaking(self.speed)
         try:
-            async with aclosing(speak_tokens(self._tts, self._tokens(), speaking, self._journal)) as events:
-                async for event in events:
-                    await delivery.send(event)
+            await delivery.send_all(speak_tokens(self._tts, self._tokens(), speaking, self._journal))
         except _Dropped:
             self._journal.note("closed")
         except ServiceError as error:

@@ -12,7 +12,8 @@ from services.gateway.live.elevenlabs.alignment import SentenceAlignment, Track
 from services.gateway.live.elevenlabs.formats import Output
 from services.gateway.live.elevenlabs.messages import refusal
 from services.gateway.live.journal import Journal
-from services.gateway.live.pipeline import SentenceBegun, SentenceEnded, SentenceFailed, Sound, SpokenEvent
+from services.gateway.live.pipeline import SentenceBegun, SentenceFailed
+from services.gateway.live.sender import Sender
 from services.gateway.live.socket import BROKEN
 
 Tell = Callable[[Mapping[str, object]], Awaitable[None]]
@@ -25,10 +26,11 @@ _KEPT_S = 0.02
 """Held back until a sentence is over, so that the letters that are known then come with sound, too."""
 
 
-class Delivery:
+class Delivery(Sender):
     """Sends what a pipeline gives; `together` holds sound back until the words in it are known."""
 
     def __init__(self, output: Output, tell: Tell, journal: Journal, *, together: bool) -> None:
+        super().__init__()
         self._output = output
         self._tell = tell
         self._journal = journal
@@ -36,22 +38,10 @@ class Delivery:
         self._encoder = output.encoder()
         self._written, self._spoken = Track(), Track()
         self._sentence: SentenceAlignment | None = None
-        self._index = -1
         self._begins_s = self._pause_s = 0.0
         self._held = bytearray()
         self._passed = 0
         """Samples that were given to the encoder."""
-
-    async def send(self, event: SpokenEvent) -> None:
-        """Send what an event stands for."""
-        if isinstance(event, SentenceBegun):
-            self._begin(event)
-        elif isinstance(event, Sound):
-            await self._hear(event.chunk)
-        elif isinstance(event, SentenceEnded):
-            await self._end(broken_off=False)
-        else:
-            await self._fail(event)
 
     async def finish(self) -> None:
         """Send what is left, and that it was all."""
@@ -63,9 +53,9 @@ class Delivery:
     def _heard_s(self) -> float:
         return (self._passed + len(self._held) // SAMPLE_BYTES) / self._output.sample_rate_hz
 
-    def _begin(self, event: SentenceBegun) -> None:
+    async def _begin(self, event: SentenceBegun) -> None:
         self._be_silent()
-        self._index, self._pause_s = event.index, event.line.pause_s
+        self._pause_s = event.line.pause_s
         self._begins_s = self._heard_s
         self._sentence = SentenceAlignment(event.line.text, self._written, self._spoken)
         self._journal.note("sending started", event.index)
@@ -89,16 +79,14 @@ class Delivery:
         await self._pass_on(self._heard_s)
         if self._has_letters(self._heard_s):
             await self._send(b"", self._heard_s)
-        self._journal.note("sent", self._index)
+        self._journal.note("sent", self.index)
 
-    async def _fail(self, event: SentenceFailed) -> None:
-        if event.index == self._index:
-            await self._end(broken_off=True)
+    async def _refuse(self, event: SentenceFailed) -> None:
         await self._tell(refusal(event.error, BROKEN))
 
     def _be_silent(self) -> None:
         """Pause for as long as the last sentence wants."""
-        self._held += bytes(SAMPLE_BYTES * round(self._pause_s * self._output.sample_rate_hz))
+        self._held += AudioChunk.silence(self._pause_s, self._output.sample_rate_hz).pcm
         self._pause_s = 0.0
 
     async def _pass_on(self, until_s: float) -> None:

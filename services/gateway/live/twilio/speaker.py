@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Protocol
 
 from services.contract.errors import ServiceError
-from services.contract.speech import SAMPLE_BYTES, AudioChunk, Manner
+from services.contract.speech import AudioChunk, Manner
 from services.gateway.audio import encoder_for
 from services.gateway.clients import TtsClient
-from services.gateway.live.pipeline import (
-    SentenceBegun,
-    SentenceEnded,
-    SentenceFailed,
-    Sound,
-    Speaking,
-    SpokenEvent,
-    speak_tokens,
-)
+from services.gateway.live.pipeline import SentenceBegun, SentenceFailed, Speaking, speak_tokens
+from services.gateway.live.sender import Sender
 from services.gateway.live.turns import Utterance
 from services.gateway.live.twilio.call import Call, Place
 from services.gateway.live.twilio.messages import CALL_RATE_HZ, CallConfig
@@ -42,10 +34,11 @@ def speaking_of(config: CallConfig, manner: Manner, at_once: int) -> Speaking:
     return Speaking(at_call_rate, config.language, config.split_granularity, at_once)
 
 
-class Speaker:
+class Speaker(Sender):
     """Says one utterance."""
 
     def __init__(self, call: Call, utterance: Utterance, listener: Listener) -> None:
+        super().__init__()
         self._call = call
         self._generation = call.generation
         self._utterance = utterance
@@ -55,39 +48,24 @@ class Speaker:
         self._lead_s = self._pause_s = 0.0
         self._sent = 0
         """Samples of the sentence that were sent, the silence before it among them."""
-        self._sentences = self._failed = 0
 
     async def speak(self, tts: TtsClient, speaking: Speaking) -> None:
         """Say it to its end; raises `CallOver`, and what the text raises."""
         with self._call.speaking():
-            async with aclosing(speak_tokens(tts, self._utterance.tokens, speaking, self._utterance.journal)) as events:
-                async for event in events:
-                    await self._say(event)
+            await self.send_all(speak_tokens(tts, self._utterance.tokens, speaking, self._utterance.journal))
             self._utterance.journal.note("all sent")
-            await self._listener.tell("session.done", total_sentences=self._sentences, failed_sentences=self._failed)
-
-    async def _say(self, event: SpokenEvent) -> None:
-        if isinstance(event, SentenceBegun):
-            await self._begin(event)
-        elif isinstance(event, Sound):
-            await self._play(event.chunk)
-        elif isinstance(event, SentenceEnded):
-            await self._end()
-        else:
-            await self._fail(event)
+            await self._listener.tell("session.done", total_sentences=self.sentences, failed_sentences=self.failed)
 
     async def _begin(self, event: SentenceBegun) -> None:
         self._place = Place(self._utterance.index, event.index)
         self._call.said.begin(event.index, event.line.text, self._utterance.index)
         self._lead_s, self._pause_s, self._sent = self._pause_s, event.line.pause_s, 0
-        self._sentences += 1
         form = {"format": "ulaw", "sample_rate": CALL_RATE_HZ, "channels": 1}
         await self._listener.tell("audio.start", sentence_index=event.index, sentence_text=event.line.text, **form)
         self._utterance.journal.note("sending started", event.index)
-        silence = bytes(SAMPLE_BYTES * round(self._lead_s * CALL_RATE_HZ))
-        await self._play(AudioChunk(silence, CALL_RATE_HZ))
+        await self._hear(AudioChunk.silence(self._lead_s, CALL_RATE_HZ))
 
-    async def _play(self, chunk: AudioChunk) -> None:
+    async def _hear(self, chunk: AudioChunk) -> None:
         sound = self._encoder.encode(chunk.pcm)
         # Some engines know the words only when there is no more sound.
         marks = tuple(mark.shifted(self._lead_s) for mark in chunk.marks)
@@ -98,16 +76,12 @@ class Speaker:
             self._sent += len(piece)
             self._call.said.add((), self._sent / CALL_RATE_HZ)
 
-    async def _end(self, **why: object) -> None:
+    async def _end(self, *, broken_off: bool) -> None:
         await self._call.mark(self._place, self._generation)
         duration_ms = round(1000 * self._sent / CALL_RATE_HZ)
-        await self._listener.tell(
-            "audio.done", sentence_index=self._place.sentence_index, duration_ms=duration_ms, **why
-        )
-        self._utterance.journal.note("sent", self._place.sentence_index)
+        why = {"broken_off": True} if broken_off else {}
+        await self._listener.tell("audio.done", sentence_index=self.index, duration_ms=duration_ms, **why)
+        self._utterance.journal.note("sent", self.index)
 
-    async def _fail(self, event: SentenceFailed) -> None:
-        self._failed += 1
-        if event.index == self._place.sentence_index:
-            await self._end(broken_off=True)
+    async def _refuse(self, event: SentenceFailed) -> None:
         await self._listener.refuse(event.error, sentence_index=event.index, sentence_text=event.text)

@@ -13,9 +13,9 @@ from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamTrack
 
 from services.contract.errors import AtCapacity, InvalidRequest, NotFound
-from services.gateway.live.broadcast import Broadcast
-from services.gateway.live.offers import Offer, answer_to, read_offer
-from services.gateway.live.viewing import PictureTrack, Reel, SoundTrack
+from services.gateway.live.webrtc.broadcast import Broadcast
+from services.gateway.live.webrtc.offers import Offer, answer_to, read_offer
+from services.gateway.live.webrtc.viewing import PictureTrack, Reel, SoundTrack
 from services.gateway.settings import IceServer
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from services.contract.errors import NotFound
 from services.contract.speech import SAMPLE_BYTES
 from services.contract.video import FILM_SAMPLE_RATE_HZ
 from services.gateway.live.film import Beginning
-from services.gateway.live.pictures import Picture, Pictures
 from services.gateway.live.stage import StageEvent, Unit
+from services.gateway.live.webrtc.pictures import Picture, Pictures
 
 WHEP_PATH = "/v1/video/whep"
 """Where films are watched over WebRTC."""

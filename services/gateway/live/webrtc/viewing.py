@@ -17,7 +17,7 @@ from av.stream import Stream
 
 from services.contract.speech import SAMPLE_BYTES
 from services.contract.video import FILM_SAMPLE_RATE_HZ
-from services.gateway.live.broadcast import Clip, Watching
+from services.gateway.live.webrtc.broadcast import Clip, Watching
 
 PACKET_SAMPLES = 960
 """Samples of a packet of Opus."""

@@ -1,0 +1,1 @@
+"""A live film watched over WebRTC: WHEP viewers, each with a connection of its own."""
