@@ -45,6 +45,14 @@ class NotFound(ServiceError):
     title = "Not found"
 
 
+class Forbidden(ServiceError):
+    """Something that whoever asks may not do."""
+
+    code = "forbidden"
+    status = 403
+    title = "Forbidden"
+
+
 class MethodNotAllowed(ServiceError):
     """A known path asked with another verb."""
 

@@ -26,6 +26,7 @@ from services.gateway.fetching import AudioFetcher
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
+from services.gateway.live.pages import Pages
 from services.gateway.live.seats import Seats
 from services.gateway.live.webrtc.broadcast import Broadcasts
 from services.gateway.llm import language_model
@@ -107,7 +108,7 @@ class _Parts:
         self._results = Results(settings.video_output_dir, settings.results_kept_s)
         self._speakers, self._outputs = Speakers(self.tts), Outputs()
         self._model = language_model(settings)
-        self._seats = Seats(settings.live_sessions, registry)
+        self._seats = Seats(settings.live_sessions, Pages(settings.live_origins), registry)
         self._broadcasts, self._webrtc = Broadcasts(), WebRtc(settings)
         self._transfers = Transfers(settings, partial(narrate, self.tts), registry)
         self._posting = Posting(settings.push_http_url, settings.push_ack_timeout_s)

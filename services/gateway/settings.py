@@ -145,6 +145,9 @@ class GatewaySettings(CachingSettings):
     live_sentences: int = Field(4, ge=1, le=64, description="Sentences of a live session spoken side by side.")
     live_silence_s: float = Field(600.0, gt=0, description="A live session in which nothing is said ends after this.")
     live_stalled_s: float = Field(20.0, gt=0, description="A client that reads nothing for so long is given up.")
+    live_origins: list[str] = Field(
+        [], description='Pages beside our own that may open live sessions: ["https://example.com"]; "*" is all. JSON.'
+    )
     live_viewers: int = Field(16, ge=1, description="Viewers over WebRTC at once; more are answered with 503.")
     live_ice_servers: list[IceServer] = Field(
         [], description='STUN and TURN server of WebRTC, one of each: [{"urls": "stun:stun.example.com"}]. JSON.'

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from tests.processes import running_stack
 
@@ -50,9 +51,10 @@ Message = dict[str, Any] | bytes
 
 
 @asynccontextmanager
-async def socket_to(url: str, path: str, **config: object) -> AsyncIterator[ClientConnection]:
-    """Give a connection, configured if anything is said of how."""
-    async with connect(url.replace("http", "ws", 1) + path, max_size=None) as socket:
+async def socket_to(url: str, path: str, origin: str = "", **config: object) -> AsyncIterator[ClientConnection]:
+    """Give a connection as of a page from `origin`, configured if anything is said of how."""
+    page = Origin(origin) if origin else None
+    async with connect(url.replace("http", "ws", 1) + path, max_size=None, origin=page) as socket:
         if config:
             await say(socket, **config)
         yield socket
@@ -194,6 +196,9 @@ def test_an_interruption_tells_the_last_word_and_nothing_of_the_old_answer_follo
         async with socket_to(stack, SPEECH, **PCM) as socket:
             await write(socket, LONG)
             await heard(socket, "audio.start")
+            sent = 0
+            while sent < 0.5 * RATE_HZ * 2:  # a word is known once it is over
+                sent += len(await socket.recv(decode=False))
             await say(socket, type="interrupt")
             told = events(await heard(socket, "interrupted"))[-1]
             assert told["generation"] == 1
@@ -426,6 +431,7 @@ def test_a_sentence_no_voice_can_say_is_reported_and_the_rest_is_spoken(stack: s
 def strict() -> Iterator[str]:
     """A stack that has little patience."""
     limits = {"GATEWAY_LIVE_SILENCE_S": "1", "GATEWAY_LIVE_STALLED_S": "1", "GATEWAY_LIVE_SESSIONS": "20"}
+    limits["GATEWAY_LIVE_ORIGINS"] = '["https://Friend.example"]'
     with running_stack(environment=limits) as url:
         yield url
 
@@ -463,6 +469,24 @@ def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict:
             await say(socket, type="input.done")
             assert events(await heard(socket))[-1]["total_sentences"] == 1
         await nobody_sits(strict)
+
+    run(visit())
+
+
+def test_pages_from_elsewhere_open_no_socket(strict: str) -> None:
+    async def answer(path: str, origin: str) -> int:
+        try:
+            async with socket_to(strict, path, origin):
+                return 101
+        except InvalidStatus as error:
+            return error.response.status_code
+
+    async def visit() -> None:
+        for path in (SPEECH, VIDEO, "/v1/respond", "/v1/text-to-speech/female/stream-input"):
+            for origin in ("https://elsewhere.example", "null", f"{strict}.example", "http://127.0.0.1"):
+                assert await answer(path, origin) == 403, origin
+            for origin in (strict, "https://friend.example"):
+                assert await answer(path, origin) == 101, origin
 
     run(visit())
 

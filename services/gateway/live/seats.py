@@ -9,7 +9,8 @@ from fastapi import WebSocket
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.chassis.problems import problem_response
-from services.contract.errors import AtCapacity
+from services.contract.errors import AtCapacity, Forbidden
+from services.gateway.live.pages import Pages
 
 _AGAIN_IN_S = 5
 
@@ -17,8 +18,9 @@ _AGAIN_IN_S = 5
 class Seats:
     """Room for so many sessions: who finds none is told before the connection is made."""
 
-    def __init__(self, most: int, registry: CollectorRegistry) -> None:
+    def __init__(self, most: int, pages: Pages, registry: CollectorRegistry) -> None:
         self._most = most
+        self._pages = pages
         self._taken = 0
         self._sessions = Gauge("talkie_live_sessions", "Live sessions that are open.", registry=registry)
         self._refused = Counter("talkie_live_refused", "Connections for which there was no room.", registry=registry)
@@ -41,11 +43,12 @@ class Seats:
 
     @asynccontextmanager
     async def taken(self, websocket: WebSocket) -> AsyncIterator[bool]:
-        """Accept a connection while the block lasts; give False where there is no room, and it was refused."""
+        """Accept a connection while the block lasts; give False where it was refused: no room, or a strange page."""
         with ExitStack() as seated:
             try:
+                self._pages.check(websocket)
                 seated.enter_context(self.seat())
-            except AtCapacity as error:
+            except (AtCapacity, Forbidden) as error:
                 await websocket.send_denial_response(problem_response(error, websocket.url.path))
                 yield False
                 return
