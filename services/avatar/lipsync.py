@@ -43,6 +43,7 @@ class LipSync:
         self._failure: ServiceError = Unavailable("The lip-sync engine is still loading.", retry_after_s=2)
         self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
         self.lane = EngineLane("lipsync", slots=settings.lanes, max_waiting=settings.max_waiting)
+        self._urgent_lane = EngineLane("urgent lipsync", max_waiting=settings.max_waiting)
 
     @property
     def engine(self) -> LipSyncEngine:
@@ -70,10 +71,14 @@ class LipSync:
         _ = self.engine
 
     async def film(
-        self, actor: Actor, segment: Segment, *, use_cache: bool = True
+        self, actor: Actor, segment: Segment, *, use_cache: bool = True, urgent: bool = False
     ) -> tuple[AsyncGenerator[bytes, None], bool]:
-        """Return the segment as fragmented MP4, made as it is read, and whether somebody else asked for it first."""
-        rendered = self.lane.stream(partial(self._render, actor, segment))
+        """Return the segment as fragmented MP4, made as it is read, and whether somebody else asked for it first.
+
+        What is `urgent` has a lane of its own.
+        """
+        lane = self._urgent_lane if urgent else self.lane
+        rendered = lane.stream(partial(self._render, actor, segment))
         if not (use_cache and self._keeping.enabled):
             return rendered, False
         key = await to_thread.run_sync(self._keeping.key, self.engine, actor.identity, segment)
@@ -86,6 +91,7 @@ class LipSync:
     async def close(self) -> None:
         """Let go of the engine."""
         await self.lane.aclose()
+        await self._urgent_lane.aclose()
         if self._engine is not None:
             await to_thread.run_sync(self._engine.close)
 

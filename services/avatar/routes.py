@@ -72,7 +72,7 @@ def lipsync_router(settings: AvatarSettings, lip_sync: LipSync, library: AvatarL
         content_type = request.headers.get("content-type", "")
         segment = await to_thread.run_sync(_segment, settings, params, content_type, body)
         actor = await _actor(library, keeping, pictures, params.avatar)
-        film, cached = await lip_sync.film(actor, segment, use_cache=params.use_cache)
+        film, cached = await lip_sync.film(actor, segment, use_cache=params.use_cache, urgent=params.urgent)
         headers = {ENGINE_HEADER: lip_sync.engine.name, CACHE_HEADER: "hit" if cached else "miss"}
         return await begin_stream(request, film, LIPSYNC_MEDIA_TYPE, headers)
 

@@ -37,8 +37,8 @@ class AvatarSettings(CachingSettings):
         2,
         ge=1,
         le=64,
-        description="Segments rendered side by side; each keeps two cores busy. With one, the idle pieces of live "
-        "sessions wait behind whole sentences.",
+        description="Segments rendered side by side; each keeps two cores busy. The idle pieces of live sessions have "
+        "one more lane.",
     )
     max_waiting: int = Field(16, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
     longest_segment_s: float = Field(600.0, gt=0, description="Longer segments are refused.")

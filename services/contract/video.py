@@ -99,6 +99,9 @@ class LipSyncParams(FrameParams):
     background: Background = ""
     use_cache: bool = Field(True, description="Answer from the cache, and keep the answer there.")
     lasting: bool = Field(True, description="Whether the answer may be kept on disk.")
+    urgent: bool = Field(
+        False, description="A film that is being watched cannot go on without it: it waits behind no others."
+    )
 
 
 class AvatarInfo(BaseModel):

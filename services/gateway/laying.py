@@ -43,6 +43,8 @@ class Segment:
     speech: AudioChunk
     scene: Scene
     motion: Motion
+    urgent: bool = False
+    """Whether a film that is being watched cannot go on without it."""
 
 
 @dataclass(frozen=True)

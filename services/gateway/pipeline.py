@@ -179,4 +179,5 @@ def _params(script: Script, segment: Segment) -> LipSyncParams:
         background=segment.scene.background,
         use_cache=script.use_cache,
         lasting=not segment.spoken.answer.copied,
+        urgent=segment.urgent,
     )

@@ -116,6 +116,7 @@ class Rest:
             AudioChunk(_silence(script.fps, frames), FILM_SAMPLE_RATE_HZ),
             script.scenes[0],
             Motion(start=start, end=end, frames=frames),
+            urgent=True,
         )
         beginning, made = b"", list[Footage]()
         async for one in footage(self._films, script, segment):

@@ -119,6 +119,7 @@ class Stage:
         if self._shots and (shown := self._shots[0].shown_frames):
             self._moment = round(self._shots[0].path.at(shown))
         self._drop_shots()
+        self._prepare_rest(self._moment, upwards=self._upwards)
 
     async def play(self) -> AsyncGenerator[StageEvent, None]:
         """Yield the film, each fragment when its time has come.
@@ -157,6 +158,8 @@ class Stage:
                 await self._until_due(one.first_frame + put_off, generation)
                 if generation != self._generation:
                     return
+                if not shot.shown_frames:
+                    self._prepare_rest(shot.path.end, upwards=True)
                 shot.shown_frames += one.frames
                 yield self._unit(one, one.first_frame + put_off, shot)
         except ServiceError as error:
@@ -195,12 +198,16 @@ class Stage:
         self._upwards = end > start or (end == start and self._upwards)
         piece = await self._resting(start, end)
         if not self._shots:
-            following = self._swing.on(end, upwards=self._upwards)
-            self._rest.prepare(self._script, self._look, end, following)
+            self._prepare_rest(end, upwards=self._upwards)
         for event in self._begin(Beginning(piece.beginning)):
             yield event
         for one in piece.footage:
             yield self._unit(one, first_frame + one.first_frame, None)
+
+    def _prepare_rest(self, moment: int, *, upwards: bool) -> None:
+        """Have the piece rendered that goes on from `moment`, before it is due."""
+        if self._idle:
+            self._rest.prepare(self._script, self._look, moment, self._swing.on(moment, upwards=upwards))
 
     async def _resting(self, start: int, end: int) -> RestingPiece:
         patient_until_s = _now_s() + PATIENCE_S
@@ -245,6 +252,8 @@ class Stage:
         last = self._shots[-1] if self._shots else None
         first_frame = self._frame if last is None else last.first_frame + last.frames
         moment = self._moment if last is None else last.path.end
+        if last is None and self._idle:  # should the sentence not be there in time
+            self._rest.prepare(self._script, self._look, moment, moment)
         speech = lay_out(cue.speech, self._timeline, first_frame, lead_s=LEAD_S, pause_s=cue.line.pause_s)
         frames = self._timeline.frames_to_hold(first_frame, speech.samples)
         motion = Motion(start=moment, end=self._swing.after(moment, frames), frames=frames)
