@@ -321,6 +321,20 @@ def test_an_avatar_at_rest_is_rendered_once() -> None:
     assert cards.shots <= 64 < len(units)
 
 
+def test_rest_after_a_sentence_is_there_in_time_however_slow_rendering_is() -> None:
+    stage = stage_of(Cards(before_s=1.0))
+
+    async def act() -> AsyncGenerator[None, None]:
+        await stage.say(cue(0, 5.0))
+        await stage.all_shown()
+        await asyncio.sleep(1)
+        yield
+
+    units = units_of(played(stage, act))
+    spoken = [number for number, unit in enumerate(units) if unit.cue]
+    assert units[spoken[-1] + 1].late_s == units[spoken[-1]].late_s == 0
+
+
 def test_idle_pieces_are_asked_for_again_and_without_them_the_film_ends() -> None:
     async def nothing() -> AsyncGenerator[None, None]:
         await asyncio.sleep(2)
