@@ -49,7 +49,7 @@ LONG = "This is a rather long sentence that takes its time to be said aloud, num
 PAUSES_S = (1.0, 3.0, 6.0, 2.0)
 """Between answers; somebody else is speaking."""
 
-MANY = (12, 16, 20, 24, 28)
+MANY = (16, 24, 32, 40, 48)
 """Sessions side by side, to find how many a machine has room for."""
 
 
