@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.live_client import SPEECH, VIDEO, Arrival, LiveClient, is_event, is_sound, is_speech, live
@@ -49,6 +50,7 @@ LONG = "This is a rather long sentence that takes its time to be said aloud, num
 PAUSES_S = (1.0, 3.0, 6.0, 2.0)
 """Between answers; somebody else is speaking."""
 
+AVATARS = ("amara", "grace", "kenji", "maya", "omar")
 MANY = (16, 24, 32, 40, 48)
 """Sessions side by side, to find how many a machine has room for."""
 
@@ -170,7 +172,7 @@ def spread(what: str, values_s: Sequence[float]) -> Row:
 
 async def latency(tries: int) -> list[Row]:
     """Measure first sound, first fragment, and how soon both stop."""
-    with running_stack() as url:
+    with TemporaryDirectory() as cache_dir, running_stack(environment={"CACHE_DIR": cache_dir}) as url:
         async with live(url, SPEECH, **PCM) as client:
             await first_sound_s(client, 0)
             sounds = [await first_sound_s(client, number) for number in range(1, tries)]
@@ -223,10 +225,10 @@ class Watched:
         self.offset_s = max(self.offset_s, abs(self._sound / FILM_SAMPLE_RATE_HZ - self.frames / FPS))
 
 
-async def converse(url: str, number: int, duration_s: float) -> Watched:
+async def converse(url: str, number: int, duration_s: float, avatar: str) -> Watched:
     """Talk for a while, with pauses, over one session; every fifth answer is interrupted."""
     watched = Watched()
-    async with live(url, VIDEO, size=SIDE, forgets=True) as client:
+    async with live(url, VIDEO, size=SIDE, avatar=avatar, forgets=True) as client:
         client.on_arrival = watched.see
         ends_at = time.perf_counter() + duration_s
         turn = 0
@@ -256,14 +258,17 @@ async def held_up_s(watched: asyncio.Future[Any]) -> float:
     return longest_s
 
 
-async def sessions(counts: Sequence[int], duration_s: float) -> list[Row]:
-    """Watch so many conversations side by side."""
+async def sessions(counts: Sequence[int], duration_s: float, avatars: Sequence[str]) -> list[Row]:
+    """Watch so many conversations side by side, with one avatar after the other."""
     rows = []
     for count in counts:
-        with running_stack() as url:
+        with TemporaryDirectory() as cache_dir, running_stack(environment={"CACHE_DIR": cache_dir}) as url:
             before = os.times()
             began = time.perf_counter()
-            watching = asyncio.gather(*(converse(url, number, duration_s) for number in range(count)))
+            conversations = (
+                converse(url, number, duration_s, avatars[number % len(avatars)]) for number in range(count)
+            )
+            watching = asyncio.gather(*conversations)
             client_held_up_s = await held_up_s(watching)
             watched = await watching
             elapsed_s, client_cpu_s = time.perf_counter() - began, os.times().user - before.user
@@ -272,6 +277,7 @@ async def sessions(counts: Sequence[int], duration_s: float) -> list[Row]:
         rows.append(
             {
                 "sessions": count,
+                "avatars": len(avatars),
                 "minutes": round(elapsed_s / 60, 2),
                 "speaking": sum(one.speech_frames for one in watched) / sum(one.frames for one in watched),
                 "fragments": fragments,
@@ -302,8 +308,8 @@ async def main() -> None:
     experiments: dict[str, Callable[[], Awaitable[list[Row]]]] = {
         "live_timeline": lambda: timeline(5),
         "live_latency": lambda: latency(asked.tries),
-        "live_sessions": lambda: sessions(asked.sessions, 60 * asked.minutes),
-        "live_capacity": lambda: sessions(MANY, 60.0),
+        "live_sessions": lambda: sessions(asked.sessions, 60 * asked.minutes, AVATARS[:1]),
+        "live_capacity": lambda: sessions(MANY, 60.0, AVATARS),
     }
     for name, experiment in experiments.items():
         if asked.only in (None, name):
