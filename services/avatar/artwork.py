@@ -167,6 +167,11 @@ def _over(above: Image, opacity: Matte, below: Image) -> Image:
     return np.rint(blended).astype(np.uint8)
 
 
+def digest_before(digest: str, colour: str) -> str:
+    """Return the digest of the person of `digest` before a plane of `colour`, which may be empty."""
+    return hashlib.sha256(f"{digest} {colour.lower()}".encode()).hexdigest() if colour else digest
+
+
 def before(source: AvatarSource, colour: str) -> AvatarSource:
     """Return the person of `source` before a plane of `colour` (#rrggbb); as it is where that is empty.
 
@@ -191,7 +196,7 @@ def before(source: AvatarSource, colour: str) -> AvatarSource:
         portrait=changed(source.portrait),
         background=np.full_like(source.background, bgr),
         closed_eyes=None if source.closed_eyes is None else changed(source.closed_eyes),
-        digest=hashlib.sha256(f"{source.digest} {colour.lower()}".encode()).hexdigest(),
+        digest=digest_before(source.digest, colour),
         lasting=False,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from services.avatar.artwork import Avatar, before
+from services.avatar.artwork import Avatar, before, digest_before
 from services.avatar.engine import AvatarSource, FrameSize, LipSyncEngine, Tell, tell_nobody
 from services.avatar.keeping import Keeping
 from services.avatar.library import Identity
@@ -23,6 +23,9 @@ from services.chassis.lane import EngineLane
 from services.contract.errors import ServiceError, Unavailable
 
 _log = logging.getLogger(__name__)
+
+_MOST_URGENT = 256
+"""Urgent requests that may wait: they are short, and films stand still for those that are refused."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class LipSync:
         self._keeping = keeping
         self._failure: ServiceError = Unavailable("The lip-sync engine is still loading.", retry_after_s=2)
         self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
-        self.lane = EngineLane("lipsync", slots=settings.lanes, max_waiting=settings.max_waiting)
-        self._urgent_lane = EngineLane("urgent lipsync", max_waiting=settings.max_waiting)
+        self._urgent_lane = EngineLane("urgent lipsync", slots=settings.lanes, max_waiting=_MOST_URGENT)
+        self.lane = EngineLane(
+            "lipsync", slots=settings.lanes, max_waiting=settings.max_waiting, yields_to=self._urgent_lane
+        )
 
     @property
     def engine(self) -> LipSyncEngine:
@@ -75,9 +80,10 @@ class LipSync:
     ) -> tuple[AsyncGenerator[bytes, None], bool]:
         """Return the segment as fragmented MP4, made as it is read, and whether somebody else asked for it first.
 
-        What is `urgent` has a lane of its own.
+        What is `urgent` has lanes of its own, unless the avatar has to be prepared for it: that may take long.
         """
-        lane = self._urgent_lane if urgent else self.lane
+        prepared = (digest_before(actor.identity.digest, segment.background), segment.size)
+        lane = self._urgent_lane if urgent and self._tracks.get(prepared) is not None else self.lane
         rendered = lane.stream(partial(self._render, actor, segment))
         if not (use_cache and self._keeping.enabled):
             return rendered, False

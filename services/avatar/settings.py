@@ -38,7 +38,7 @@ class AvatarSettings(CachingSettings):
         ge=1,
         le=64,
         description="Segments rendered side by side; each keeps two cores busy. The idle pieces of live sessions have "
-        "one more lane.",
+        "as many lanes of their own.",
     )
     max_waiting: int = Field(16, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
     longest_segment_s: float = Field(600.0, gt=0, description="Longer segments are refused.")

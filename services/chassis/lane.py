@@ -21,12 +21,22 @@ T = TypeVar("T")
 _END: Any = object()
 _WEIGHT_OF_LAST = 0.2
 
+_PUT_OFF_S = 0.2
+"""For how long a step gives way at most: whoever holds the other lane may be stuck."""
+
 
 class EngineLane:
-    """Runs at most `slots` generators at once, lets `max_waiting` more wait, refuses the rest."""
+    """Runs at most `slots` generators at once, lets `max_waiting` more wait, refuses the rest.
 
-    def __init__(self, name: str, *, slots: int = 1, max_waiting: int = 16) -> None:
+    While another lane that it `yields_to` is busy, its generators work at a slow pace.
+    """
+
+    def __init__(
+        self, name: str, *, slots: int = 1, max_waiting: int = 16, yields_to: EngineLane | None = None
+    ) -> None:
         self._name = name
+        self._yields_to = yields_to
+        self._idle = asyncio.Event()
         self._slots = slots
         self._usual_s = 1.0
         self._free = asyncio.Semaphore(slots)
@@ -65,6 +75,7 @@ class EngineLane:
         try:
             items = start()
             while True:
+                await self._give_way()
                 step = loop.run_in_executor(self._threads, partial(context.run, next, items, _END))
                 item = await asyncio.shield(step)
                 if item is _END:
@@ -94,6 +105,16 @@ class EngineLane:
         finally:
             self._waiting -= 1
         self._busy += 1
+        self._idle.clear()
+
+    async def _give_way(self) -> None:
+        if self._yields_to is None or not self._yields_to.busy:
+            return
+        waiting = asyncio.create_task(self._yields_to._idle.wait())
+        try:
+            await asyncio.wait([waiting], timeout=_PUT_OFF_S)
+        finally:
+            waiting.cancel()
 
     async def _retire(
         self, step: asyncio.Future[T] | None, items: Generator[T, None, None] | None, began: float
@@ -105,5 +126,7 @@ class EngineLane:
                 await asyncio.get_running_loop().run_in_executor(self._threads, items.close)
         finally:
             self._busy -= 1
+            if not self._busy:
+                self._idle.set()
             self._free.release()
             self._usual_s += _WEIGHT_OF_LAST * (time.monotonic() - began - self._usual_s)

@@ -27,6 +27,7 @@ from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
 from services.gateway.live.pages import Pages
+from services.gateway.live.rest import Rest
 from services.gateway.live.seats import Seats
 from services.gateway.live.webrtc.broadcast import Broadcasts
 from services.gateway.llm import language_model
@@ -108,7 +109,9 @@ class _Parts:
         self._results = Results(settings.video_output_dir, settings.results_kept_s)
         self._speakers, self._outputs = Speakers(self.tts), Outputs()
         self._model = language_model(settings)
-        self._seats = Seats(settings.live_sessions, Pages(settings.live_origins), registry)
+        self._pages = Pages(settings.live_origins)
+        self._seats = Seats(settings.live_sessions, self._pages, registry)
+        self._rest = Rest(self._films)
         self._broadcasts, self._webrtc = Broadcasts(), WebRtc(settings)
         self._transfers = Transfers(settings, partial(narrate, self.tts), registry)
         self._posting = Posting(settings.push_http_url, settings.push_ack_timeout_s)
@@ -129,6 +132,7 @@ class _Parts:
     async def close(self) -> None:
         """Let go of connections: first of those who look and listen, then of the services."""
         await self._webrtc.aclose()
+        await self._rest.aclose()
         await self._transfers.aclose()
         await self._posting.aclose()
         if self._model is not None:
@@ -182,13 +186,15 @@ class _Parts:
         """Return the routes of what is spoken while it is written."""
         settings, tts = self._settings, self.tts
         films = self._films if self.animator is self._avatar else None
-        live = LiveParts(tts, self._copying, self._casting, films, self._seats, self._broadcasts, self._model)
+        live = LiveParts(
+            tts, self._copying, self._casting, films, self._rest, self._seats, self._broadcasts, self._model
+        )
         return [
             live_router(settings, live),
             respond_router(settings, tts, self._copying, self._model, self._seats),
             whep_router(self._casting, self._broadcasts, self._webrtc),
             elevenlabs_router(settings, tts, self._seats),
-            twilio_router(settings, tts, self._copying, self._seats),
+            twilio_router(settings, tts, self._copying, self._seats, self._pages),
         ]
 
 

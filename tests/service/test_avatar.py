@@ -207,13 +207,15 @@ def test_what_is_urgent_waits_behind_no_others(folder: Path) -> None:
 
     async def visit(client: httpx.AsyncClient, lip_sync: LipSync) -> None:
         held = [asyncio.create_task(film(client, tone(samples))) for samples in (4_801, 4_802)]
-        await until(lambda: lip_sync.lane.busy == 1 and lip_sync.lane.waiting == 1)
+        await until(lambda: lip_sync.lane.waiting == 1 and engine.drawn == 2)
         assert len(frames_of(await film(client, tone(2 * 1_920), urgent=True))) == 2
+        held.append(asyncio.create_task(film(client, tone(1_920), urgent=True, width=128)))
+        await until(lambda: lip_sync.lane.waiting == 2)  # preparing may take long
         assert not any(task.done() for task in held)
         engine.released.set()
         await asyncio.gather(*held)
 
-    with_service(folder, visit, engine, lanes=1, max_waiting=1)
+    with_service(folder, visit, engine, lanes=1, max_waiting=2)
 
 
 def test_an_engine_that_breaks_at_once_is_a_problem(folder: Path) -> None:

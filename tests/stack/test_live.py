@@ -483,10 +483,12 @@ def test_pages_from_elsewhere_open_no_socket(strict: str) -> None:
 
     async def visit() -> None:
         for path in (SPEECH, VIDEO, "/v1/respond", "/v1/text-to-speech/female/stream-input"):
-            for origin in ("https://elsewhere.example", "null", f"{strict}.example", "http://127.0.0.1"):
+            for origin in ("https://elsewhere.example", "null", f"{strict}.example", "http://127.0.0.1", "http://["):
                 assert await answer(path, origin) == 403, origin
             for origin in (strict, "https://friend.example"):
                 assert await answer(path, origin) == 101, origin
+        assert await answer("/v1/twilio/streams/order", "https://elsewhere.example") == 403
+        assert await answer("/v1/twilio/streams/order", strict) == 404
 
     run(visit())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import aclosing
 
@@ -72,6 +73,25 @@ def test_slots_run_side_by_side() -> None:
         assert await asyncio.gather(*readers) == [[0, 1]] * 5
         assert engine.most_running == 3
         await lane.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_lane_gives_way_to_another_but_not_for_ever() -> None:
+    async def run() -> None:
+        urgent, engine = EngineLane("urgent"), Recorder()
+        lane = EngineLane("test", yields_to=urgent)
+        engine.pause.clear()
+        holding = asyncio.create_task(collect(urgent, engine, 1))
+        await until(lambda: engine.running == 1)
+        began = time.monotonic()
+        assert await collect(lane, Recorder(), 2) == [0, 1]
+        assert time.monotonic() - began > 0.5  # three steps, each put off
+        engine.pause.set()
+        assert await holding == [0]
+        assert await collect(lane, Recorder(), 2) == [0, 1]
+        await lane.aclose()
+        await urgent.aclose()
 
     asyncio.run(run())
 

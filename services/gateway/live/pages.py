@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from fastapi import WebSocket
 
@@ -23,5 +22,5 @@ class Pages:
         origin = websocket.headers.get("origin", "").lower()
         if not origin or not self._origins.isdisjoint({origin, _ANY}):
             return
-        if urlsplit(origin).netloc != websocket.headers.get("host", "").lower():
+        if origin.partition("://")[2] != websocket.headers.get("host", "").lower():
             raise Forbidden(f"Pages of {origin} may open no socket here; GATEWAY_LIVE_ORIGINS names those that may.")

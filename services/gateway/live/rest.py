@@ -1,19 +1,22 @@
 """An avatar at rest: pieces of idle motion, rendered once and shown in any film, wherever nobody speaks.
 
-All of it happens within the same ten seconds of the avatar's motion, forth and back, so that sooner or later
+All of it happens within the same ten seconds or so of the avatar's motion, forth and back, so that sooner or later
 every piece is known and an idle session costs next to nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from cachetools import LRUCache
 
-from services.contract.errors import EngineFailed
+from services.chassis.ending import end_tasks
+from services.contract.errors import EngineFailed, ServiceError
 from services.contract.speech import SAMPLE_BYTES, AudioChunk
 from services.contract.video import FILM_SAMPLE_RATE_HZ, Timeline
 from services.gateway.clients import SpeechAnswer
@@ -23,10 +26,15 @@ from services.gateway.motions import Motion
 from services.gateway.pipeline import FilmMaker
 from services.gateway.script import Script
 
+_log = logging.getLogger(__name__)
+
 _PIECES = 32
 """Pieces one way."""
 
 _KEPT_BYTES = 64 * 1024**2
+
+_TIMES_SLOWER = 3
+"""Pauses of what is rendered before anybody needs it: what is said comes first."""
 
 Key = tuple[object, ...]
 
@@ -82,6 +90,7 @@ class Rest:
         self._films = films
         self._kept: LRUCache[Key, RestingPiece] = LRUCache(_KEPT_BYTES, getsizeof=lambda piece: piece.size_bytes)
         self._rendering: dict[Key, asyncio.Task[RestingPiece]] = {}
+        self._walking: dict[Key, asyncio.Task[None]] = {}
 
     async def piece(self, script: Script, look: str, start: int, end: int) -> RestingPiece:
         """Return the piece that leads from moment `start` to `end`; `look` changes with all that is seen.
@@ -96,6 +105,29 @@ class Rest:
         if _key(script, look, start, end) not in self._kept:
             self._rendered_once(script, look, start, end)
 
+    def prepare_all(self, script: Script, look: str) -> None:
+        """Have the whole swing rendered, slowly, so that no piece is waited for later."""
+        key = _key(script, look, 0, 0)
+        if key not in self._walking:
+            self._walking[key] = asyncio.create_task(self._walk(script, look))
+            self._walking[key].add_done_callback(lambda _: self._walking.pop(key))
+
+    async def aclose(self) -> None:
+        """Stop rendering."""
+        await end_tasks(*self._walking.values())
+        await end_tasks(*self._rendering.values())
+
+    async def _walk(self, script: Script, look: str) -> None:
+        swing, moment, upwards = Swing(piece_frames(script.fps)), 0, True
+        for _ in range(2 * _PIECES):
+            end, asked_at_s = swing.on(moment, upwards=upwards), time.monotonic()
+            try:
+                await self.piece(script, look, moment, end)
+            except ServiceError:
+                return  # whoever needs it asks again
+            await asyncio.sleep(_TIMES_SLOWER * (time.monotonic() - asked_at_s))
+            moment, upwards = end, end > moment
+
     def _rendered_once(self, script: Script, look: str, start: int, end: int) -> asyncio.Task[RestingPiece]:
         """Return the rendering of a piece, whoever has it rendered."""
         key = _key(script, look, start, end)
@@ -106,7 +138,11 @@ class Rest:
 
     def _keep(self, key: Key, done: asyncio.Task[RestingPiece]) -> None:
         del self._rendering[key]
-        if not done.cancelled() and done.exception() is None and done.result().size_bytes <= _KEPT_BYTES:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            _log.warning("an idle piece was not rendered: %s", error)
+        elif done.result().size_bytes <= _KEPT_BYTES:
             self._kept[key] = done.result()
 
     async def _rendered(self, script: Script, start: int, end: int) -> RestingPiece:

@@ -126,6 +126,8 @@ class Stage:
 
         Raises whatever the avatar service refuses when an idle piece is asked for.
         """
+        if self._idle:
+            self._rest.prepare_all(self._script, self._look)
         try:
             while True:
                 self._news.clear()
@@ -158,7 +160,7 @@ class Stage:
                 await self._until_due(one.first_frame + put_off, generation)
                 if generation != self._generation:
                     return
-                if not shot.shown_frames:
+                if not shot.shown_frames and len(self._shots) == 1:
                     self._prepare_rest(shot.path.end, upwards=True)
                 shot.shown_frames += one.frames
                 yield self._unit(one, one.first_frame + put_off, shot)
@@ -167,11 +169,14 @@ class Stage:
         if generation != self._generation:
             return
         self._leave(shot)
-        self._moment, self._upwards = round(shot.path.at(shot.shown_frames)), True
+        if shot.shown_frames:
+            self._moment, self._upwards = round(shot.path.at(shot.shown_frames)), True
         if failure is None:
             yield Shown(shot.cue)
         else:
             self._plan_anew()
+            if not self._shots:
+                self._prepare_rest(self._moment, upwards=self._upwards)
             yield NotShown(shot.cue, failure)
 
     async def _next(self, shot: Shot, generation: int) -> Beginning | Footage | None:
@@ -252,7 +257,7 @@ class Stage:
         last = self._shots[-1] if self._shots else None
         first_frame = self._frame if last is None else last.first_frame + last.frames
         moment = self._moment if last is None else last.path.end
-        if last is None and self._idle:  # should the sentence not be there in time
+        if self._idle:  # should the sentence not be there in time
             self._rest.prepare(self._script, self._look, moment, moment)
         speech = lay_out(cue.speech, self._timeline, first_frame, lead_s=LEAD_S, pause_s=cue.line.pause_s)
         frames = self._timeline.frames_to_hold(first_frame, speech.samples)

@@ -34,6 +34,7 @@ class LiveParts:
     casting: Casting
     films: FilmMaker | None
     """None where another server makes the films."""
+    rest: Rest
     seats: Seats
     broadcasts: Broadcasts
     model: LanguageModel | None
@@ -41,7 +42,6 @@ class LiveParts:
 
 def live_router(settings: GatewaySettings, parts: LiveParts) -> APIRouter:
     """Return the sockets that take text."""
-    rest = Rest(parts.films) if parts.films is not None else None
     router = APIRouter(prefix="/v1", tags=["live"])
 
     @router.websocket("/audio/speech/stream")
@@ -81,10 +81,10 @@ def live_router(settings: GatewaySettings, parts: LiveParts) -> APIRouter:
         async def configure(config: VideoConfig) -> None:
             if performer.configured:
                 raise InvalidRequest("session.config: the look of a film stays; connect again for another one.")
-            if parts.films is None or rest is None:
+            if parts.films is None:
                 raise Unavailable("A NewAvata server makes the films here; live ones need the avatar service.")
             cast = await parts.casting.cast_unwritten(config)
-            stage = Stage(parts.films, rest, cast.script, cast.look, idle=config.idle, lead_s=config.lead_s)
+            stage = Stage(parts.films, parts.rest, cast.script, cast.look, idle=config.idle, lead_s=config.lead_s)
             if not config.idle:
                 broadcast.end()  # who watches follows the clock, and this film does not
             await socket.send(broadcast.told())

@@ -10,6 +10,7 @@ from services.chassis.problems import problem_response
 from services.contract.errors import ServiceError
 from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
+from services.gateway.live.pages import Pages
 from services.gateway.live.seats import Seats
 from services.gateway.live.session import LiveSession
 from services.gateway.live.socket import LiveSocket
@@ -24,7 +25,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.voicing import manner_of
 
 
-def twilio_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, seats: Seats) -> APIRouter:
+def twilio_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, seats: Seats, pages: Pages) -> APIRouter:
     """Return both sockets of telephone calls. A call takes a seat; the application that speaks in it takes none."""
     calls = Calls()
     router = APIRouter(prefix="/v1/twilio", tags=["live"])
@@ -53,6 +54,7 @@ def twilio_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, s
         """Speak in a call, with the messages of /v1/audio/speech/stream."""
         with ExitStack() as leaving:
             try:
+                pages.check(websocket)
                 call = calls.find(name)
                 events = leaving.enter_context(call.followed())
             except ServiceError as error:
