@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from services.chassis.cache.levels import Cache
-from services.chassis.fmp4 import BoxReader
+from services.chassis.fmp4 import Box, BoxReader
 from services.contract.errors import EngineFailed, ServiceError
 from services.contract.video import LipSyncParams
 from services.gateway.ahead import Ahead, side_by_side
@@ -147,7 +147,7 @@ class FilmMaker:
         async with self._avatar.lipsync(_params(script, segment), segment.speech, patience_s) as pieces:
             async for piece in pieces:
                 whole: list[bytes] = []
-                for box in reader.feed(piece):
+                for box in _boxes(reader, piece):
                     if box.is_init and segment.spoken.index > 0:
                         continue
                     head += box.data
@@ -156,6 +156,13 @@ class FilmMaker:
                 yield whole
         if not reader.at_boundary:
             raise EngineFailed("The avatar service broke off in the middle of a fragment; try again.")
+
+
+def _boxes(reader: BoxReader, piece: bytes) -> list[Box]:
+    try:
+        return reader.feed(piece)
+    except ValueError as error:
+        raise EngineFailed("The avatar service sent no film; try again.") from error
 
 
 async def fragments_of(film: AsyncGenerator[FilmEvent, None]) -> AsyncGenerator[bytes, None]:

@@ -211,3 +211,18 @@ def test_a_feed_that_nobody_began_to_read_keeps_no_writer_waiting() -> None:
         await asyncio.wait_for(writing, 1)
 
     asyncio.run(visit())
+
+
+@pytest.mark.parametrize("token", [FLUSH, "", "x"])
+def test_tokens_without_letters_take_room_too(token: Token) -> None:
+    async def visit() -> None:
+        feed = TokenFeed(most_chars=3)
+        for _ in range(3):
+            await asyncio.wait_for(feed.write(token), 1)
+        writing = asyncio.create_task(feed.write(token))
+        await asyncio.sleep(0.01)
+        assert not writing.done()
+        await feed.__anext__()
+        await asyncio.wait_for(writing, 1)
+
+    asyncio.run(visit())

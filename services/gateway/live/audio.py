@@ -80,11 +80,13 @@ class _Sending(Sender):
         self._words: list[dict[str, object]] = []
         self._lead_s = self._pause_s = 0.0
         self._pcm_bytes = 0
+        self._place = {"utterance_index": utterance.index, "generation": utterance.generation}
 
     async def tell(self, event: str, *before: Message, **fields: object) -> None:
         """Send an event of this utterance, after what belongs before it."""
-        place = {"utterance_index": self._utterance.index, "generation": self._utterance.generation}
-        await self._socket.send(*before, {"type": event, **place, **fields}, generation=self._utterance.generation)
+        await self._socket.send(
+            *before, {"type": event, **self._place, **fields}, generation=self._utterance.generation
+        )
 
     async def _begin(self, event: SentenceBegun) -> None:
         self._said.begin(event.index, event.line.text, self._utterance.index)
@@ -133,8 +135,7 @@ class _Sending(Sender):
         self._utterance.journal.note("sent", self.index)
 
     async def _refuse(self, event: SentenceFailed) -> None:
-        place = {"utterance_index": self._utterance.index, "sentence_index": event.index}
-        await self._socket.refuse(event.error, **place, sentence_text=event.text)
+        await self._socket.refuse(event.error, **self._place, sentence_index=event.index, sentence_text=event.text)
 
     async def _whole(self) -> bytes:
         pcm = b"".join(chunk.pcm for chunk in self._held)

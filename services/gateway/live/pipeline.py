@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from services.contract.errors import ServiceError
+from services.contract.errors import EngineFailed, ServiceError
 from services.contract.speech import AUTO, AudioChunk, Manner
 from services.gateway.ahead import side_by_side
 from services.gateway.calling import PATIENCE_S
@@ -154,6 +154,8 @@ async def _speak(reader: Reader, index: int, line: Line, journal: Journal) -> As
                         yield SentenceBegun(index, line, answer)
                     if begun:
                         yield Sound(index, chunk)
+            if not begun:
+                raise EngineFailed("The tts service made no sound of a sentence; reword it.")
             journal.note("spoken", index)
             yield SentenceEnded(index)
             return

@@ -92,7 +92,8 @@ class LiveSession(Generic[Config]):
             while not speaking.done():
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    task.result()  # what broke is raised
+                    if not task.cancelled():
+                        task.result()  # what broke is raised
                 if reading in done:
                     return
             await self._socket.close()

@@ -49,7 +49,7 @@ class TokenFeed:
             return
         if isinstance(token, str):
             token, self._half = _whole(self._half + token)
-            self._chars += len(token)
+        self._chars += _room_of(token)
         self._tokens.append(token)
         self._news.set()
         if self._chars > self._most_chars:
@@ -71,8 +71,7 @@ class TokenFeed:
             self._news.clear()
             await self._news.wait()
         token = self._tokens.popleft()
-        if isinstance(token, str):
-            self._chars -= len(token)
+        self._chars -= _room_of(token)
         if self._chars <= self._most_chars:
             self._room.set()
         return token
@@ -83,6 +82,11 @@ class TokenFeed:
         self._tokens.clear()
         self._room.set()
         self._news.set()
+
+
+def _room_of(token: Token) -> int:
+    """Return how many letters a token counts for; one without any takes room, too."""
+    return max(1, len(token)) if isinstance(token, str) else 1
 
 
 def _whole(text: str) -> tuple[str, str]:

@@ -87,7 +87,8 @@ class VideoPerformer:
                 async for event in events:
                     if isinstance(event, SentenceFailed):
                         self._failed += 1
-                        await self._refuse(utterance.index, event.index, event.text, event.error)
+                        place = {"utterance_index": utterance.index, "generation": utterance.generation}
+                        await self._refuse(event.error, event.text, **place, sentence_index=event.index)
                     elif (cue := rehearsal.hear(event)) is not None:
                         await stage.say(cue)
             await stage.all_shown()
@@ -157,10 +158,10 @@ class VideoPerformer:
     async def _fail(self, event: NotShown) -> None:
         self._failed += 1
         self._note(event.cue, f"failed: {event.error.detail}")
-        await self._refuse(event.cue.utterance, event.cue.index, event.cue.line.text, event.error)
+        await self._refuse(event.error, event.cue.line.text, **_place(event.cue))
 
-    async def _refuse(self, utterance: int, sentence: int, text: str, error: ServiceError) -> None:
-        await self._socket.refuse(error, utterance_index=utterance, sentence_index=sentence, sentence_text=text)
+    async def _refuse(self, error: ServiceError, text: str, **place: object) -> None:
+        await self._socket.refuse(error, **place, sentence_text=text)
 
     def _note(self, cue: Cue, event: str) -> None:
         if (utterance := self._utterances.get(cue.utterance)) is not None:

@@ -75,13 +75,12 @@ class _Told:
 
     def __init__(self, socket: LiveSocket, utterance: Utterance) -> None:
         self._socket = socket
-        self._place = {"utterance_index": utterance.index}
+        self._place = {"utterance_index": utterance.index, "generation": utterance.generation}
         self._generation = utterance.generation
 
     async def tell(self, event: str, **fields: object) -> None:
         """Send an event."""
-        message = {"type": event, **self._place, "generation": self._generation, **fields}
-        await self._socket.send(message, generation=self._generation)
+        await self._socket.send({"type": event, **self._place, **fields}, generation=self._generation)
 
     async def refuse(self, error: ServiceError, **place: object) -> None:
         """Send that a sentence failed."""
