@@ -11,6 +11,7 @@ import soxr
 from anyio import to_thread
 
 from services.contract.speech import AudioChunk, join_chunks
+from services.tts.sound import pcm_of, sound_of
 
 
 async def at_rate(
@@ -32,16 +33,17 @@ async def at_rate(
 
 
 class _Resampler:
-    """One utterance on its way to another rate. Blocking."""
+    """One utterance on its way to another rate: the same samples, in whatever chunks it comes. Blocking."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="int16")
+        # In integers it would add noise that hangs on the chunks, and cached speech would differ from fresh.
+        self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
         self._rate_hz = to_hz
         self._held: list[AudioChunk] = []
 
     def push(self, chunk: AudioChunk) -> AudioChunk:
         """Return what is to be sent so far; it stays held until it is said to be sent."""
-        pcm = self._stream.resample_chunk(np.frombuffer(chunk.pcm, "<i2")).tobytes()
+        pcm = pcm_of(self._stream.resample_chunk(sound_of(chunk.pcm)))
         self._held.append(replace(chunk, pcm=pcm, sample_rate_hz=self._rate_hz))
         return join_chunks(self._held)
 
@@ -51,5 +53,5 @@ class _Resampler:
 
     def finish(self) -> AudioChunk:
         """Return the rest."""
-        rest = self._stream.resample_chunk(np.empty(0, np.int16), last=True).tobytes()
+        rest = pcm_of(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
         return join_chunks([*self._held, AudioChunk(rest, self._rate_hz)])

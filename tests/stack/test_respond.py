@@ -108,7 +108,7 @@ def test_events_tell_what_is_written_and_what_is_heard() -> None:
 @pytest.mark.parametrize("misfortune", ["break off", "fail", "send rubbish", "go silent"])
 def test_what_was_said_before_the_model_failed_is_spoken_and_the_answer_ends(misfortune: str) -> None:
     async def visit() -> None:
-        async with product(llm_silence_s=0.5) as running:
+        async with product(llm_silence_s=1.5 if misfortune == "go silent" else 30.0) as running:
             told = await running.client.post("/v1/respond", json=ask(misfortune, stream_format="sse"))
             *_, end, _ = events_of(told)
             assert (end["status"], end["error"]["code"]) == ("failed", "engine_failed")
