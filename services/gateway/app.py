@@ -26,6 +26,7 @@ from services.gateway.fetching import AudioFetcher
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
+from services.gateway.languages import detector
 from services.gateway.live.pages import Pages
 from services.gateway.live.rest import Rest
 from services.gateway.live.seats import Seats
@@ -75,6 +76,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        detector()  # it loads from here on, and nobody has to wait for it
         tasks = [asyncio.create_task(work) for work in parts.background()]
         yield
         await end_tasks(*tasks)

@@ -17,7 +17,8 @@ EVERY_S = 0.01
 def create_llm() -> FastAPI:
     """Return a server whose one model always says the same, token by token; what is asked of it may be a misfortune:
 
-    "refuse", "misunderstand", "be busy", "break off", "fail", "go silent", "say nothing", "send rubbish".
+    "refuse", "misunderstand", "be busy", "break off", "fail", "go silent", "only stay awake", "say nothing",
+    "send rubbish", "forget the end".
     """
     app = FastAPI()
     app.state.asked = []
@@ -58,12 +59,16 @@ async def _written(app: FastAPI, wish: str) -> AsyncIterator[bytes]:
                     return
                 if wish == "go silent":
                     await asyncio.sleep(60)
+                while wish == "only stay awake":
+                    await asyncio.sleep(0.1)
+                    yield b": still here\n\n"
             yield _chunk({"content": token})
             app.state.written += 1
             await asyncio.sleep(EVERY_S)
         yield _chunk({}, "stop")
         yield b'data: {"choices": [], "usage": {"total_tokens": 3}}\n\n'
-        yield b"data: [DONE]\n\n"
+        if wish != "forget the end":
+            yield b"data: [DONE]\n\n"
         ended = True
     finally:
         app.state.left += not ended

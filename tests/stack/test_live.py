@@ -446,6 +446,19 @@ def test_silence_ends_a_session(strict: str) -> None:
     run(visit())
 
 
+@pytest.mark.parametrize("path", [SPEECH, VIDEO])
+def test_who_leaves_an_utterance_unfinished_has_finished_it_and_ends_in_silence(strict: str, path: str) -> None:
+    async def visit() -> None:
+        async with socket_to(strict, path, **(PCM if path == SPEECH else FILM)) as socket:
+            await write(socket, "It is said, though nobody says that it is over")
+            told = events(await heard(socket, until="never"))
+            assert [event["total_sentences"] for event in told if event["type"] == "session.done"] == [1]
+            assert "Nothing was sent" in told[-1]["message"]
+        assert socket.close_code == 1000
+
+    run(visit())
+
+
 def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict: str) -> None:
     async def visit() -> None:
         reader, writer = await asyncio.open_connection(*address_of(strict), limit=2**26)

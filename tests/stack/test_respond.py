@@ -105,10 +105,10 @@ def test_events_tell_what_is_written_and_what_is_heard() -> None:
     asyncio.run(visit())
 
 
-@pytest.mark.parametrize("misfortune", ["break off", "fail", "send rubbish", "go silent"])
+@pytest.mark.parametrize("misfortune", ["break off", "fail", "send rubbish", "go silent", "only stay awake"])
 def test_what_was_said_before_the_model_failed_is_spoken_and_the_answer_ends(misfortune: str) -> None:
     async def visit() -> None:
-        async with product(llm_silence_s=1.5 if misfortune == "go silent" else 30.0) as running:
+        async with product(llm_silence_s=1.5 if misfortune in ("go silent", "only stay awake") else 30.0) as running:
             told = await running.client.post("/v1/respond", json=ask(misfortune, stream_format="sse"))
             *_, end, _ = events_of(told)
             assert (end["status"], end["error"]["code"]) == ("failed", "engine_failed")
@@ -116,6 +116,16 @@ def test_what_was_said_before_the_model_failed_is_spoken_and_the_answer_ends(mis
             assert sorted(running.engine.asked) == sorted(AS_READ[:2])
             plain = await running.client.post("/v1/respond", json=ask(misfortune))
             assert len(plain.content) / 48_000 > 0.4
+
+    asyncio.run(visit())
+
+
+def test_an_answer_is_whole_where_the_model_says_so_in_its_last_words_only() -> None:
+    async def visit() -> None:
+        async with product() as running:
+            told = await running.client.post("/v1/respond", json=ask("forget the end", stream_format="sse"))
+            *_, end, _ = events_of(told)
+            assert (end["status"], end["text"].split()) == ("completed", ANSWER.split())
 
     asyncio.run(visit())
 

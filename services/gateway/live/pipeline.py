@@ -93,6 +93,7 @@ async def speak_tokens(
         index = 0
         lines = lines_of_tokens(tokens, SentenceStream(speaking.language, speaking.granularity))
         try:
+            await languages.ready()
             async for line in lines:
                 journal.note("written", index)
                 languages.go_on(line.text)
