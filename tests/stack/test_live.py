@@ -218,10 +218,11 @@ def test_an_interruption_tells_the_last_word_and_nothing_of_the_old_answer_follo
 def test_a_film_goes_on_while_nobody_speaks_and_plays_from_its_first_byte(stack: str) -> None:
     async def visit() -> None:
         async with socket_to(stack, VIDEO, **FILM) as socket:
+            messages = await heard(socket, "video.fragment")
             await asyncio.sleep(0.6)
             await write(socket, "Hello, I am here. ")
             await say(socket, type="input.done")
-            messages = await heard(socket)
+            messages += await heard(socket)
             await asyncio.sleep(0.7)
             await write(socket, LONG)
             messages += await heard(socket, "video.start")
