@@ -38,6 +38,8 @@ class Manners:
     """Whether it selects the subprotocol, and therefore acknowledges."""
     acks: bool = False
     """Whether it acknowledges without."""
+    opens_after_s: float = 0.0
+    """How long it takes to accept each connection."""
     refuses: int = 0
     """Connections that are answered with 503."""
     times: int = 1
@@ -104,6 +106,8 @@ class PushServer:
         self.manners = manners
         self.visits: list[Visit] = []
         self.refused = 0
+        self.opening = self.most_opening = 0
+        """Connections that it is about to accept, now and at most."""
         self.url = ""
         self._news = asyncio.Event()
 
@@ -187,7 +191,11 @@ class PushServer:
             ack = {"type": "ack", "requestId": message["metadata"]["requestId"], "chunkIndex": index}
             await connection.send(json.dumps(ack))
 
-    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.opening += 1
+        self.most_opening = max(self.opening, self.most_opening)
+        await asyncio.sleep(self.manners.opens_after_s)
+        self.opening -= 1
         if self.refused >= self.manners.refuses:
             return None
         self.refused += 1

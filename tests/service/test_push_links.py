@@ -38,6 +38,17 @@ def test_sessions_share_a_connection_where_the_server_takes_that(shares: bool) -
     asyncio.run(visit())
 
 
+def test_sessions_that_waited_to_know_whether_connections_are_shared_connect_side_by_side() -> None:
+    async def visit() -> None:
+        async with pushing(Manners(opens_after_s=0.3)) as (server, client):
+            names = [f"r{number}" for number in range(5)]
+            await asyncio.gather(*(client.push(Speech(NOISE[:9_000]), name) for name in names))
+            assert len(server.visits) == 5
+            assert server.most_opening > 1
+
+    asyncio.run(visit())
+
+
 def test_sessions_take_turns() -> None:
     async def visit() -> None:
         async with push_server(Manners(shares=True)) as server, slow_road(server.url, 600_000) as url:

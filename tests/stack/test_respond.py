@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -171,6 +172,32 @@ def test_answers_take_a_seat_each() -> None:
             assert (await running.client.post("/v1/respond", json=ask("Hi"))).status_code == 200
 
     asyncio.run(visit())
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_listener_who_stays_and_reads_nothing_loses_the_seat(stream_format: str) -> None:
+    async def visit() -> None:
+        async with product(TimedEngine({}, streams=True, sound_s=60), live_stalled_s=0.5) as running:
+            with socket.socket() as deaf:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                host, port = running.url.removeprefix("http://").split(":")
+                deaf.connect((host, int(port)))
+                body = json.dumps(ask("Hi", stream_format=stream_format)).encode()
+                head = f"POST /v1/respond HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+                deaf.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                await seats_taken(running, 1)
+                await seats_taken(running, 0)
+
+    asyncio.run(visit())
+
+
+async def seats_taken(running: Product, count: int) -> None:
+    """Return once so many seats are taken."""
+    for _ in range(200):
+        if f"talkie_live_sessions {count}.0" in (await running.client.get("/metrics")).text:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"there were never {count}")
 
 
 @pytest.mark.parametrize("fields", [{"messages": []}, {"messages": "Hi"}, {"surprise": 1}, {"response_format": "midi"}])
