@@ -16,6 +16,7 @@ from services.chassis.lane import EngineLane
 from services.chassis.server import serve
 from services.contract.speech import SpeechRequest
 from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.live.cut import Cut
 from services.gateway.live.journal import Journal
 from services.gateway.live.pipeline import (
     SentenceBegun,
@@ -187,6 +188,19 @@ def test_memory_does_not_grow_with_ten_thousand_sentences() -> None:
                 held[event.index] = sys.getallocatedblocks()
             assert not isinstance(event, Sound) or event.chunk.pcm
         assert held[9_990] < held[1_000] + 2_000
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize(("flushes", "heard"), [(0, []), (1, ["One is."]), (2, ["One is.", "Two is.", "Three is."])])
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_text_that_is_cut_is_spoken_as_far_as_it_was_flushed(flushes: int, heard: list[str], at_once: int) -> None:
+    async def visit() -> None:
+        cut, tokens = Cut(), tokens_of(["One is.", FLUSH, "Two is. Three is", ".", FLUSH, "Four is. Five"])
+        cut.after(flushes)
+        speaking = Speaking(language="English", at_once=at_once)
+        events = speak_tokens(cast(TtsClient, InstantTts()), tokens, speaking, Journal("test"), cut)
+        assert [event.line.text async for event in events if isinstance(event, SentenceBegun)] == heard
 
     asyncio.run(visit())
 
