@@ -59,7 +59,7 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
     """
     lines = lines_of(narration.text, narration.language, split=narration.split, longest_chars=narration.longest_chars)
     if not lines:
-        raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
+        raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
     reader = Reader(tts, manner, Languages(narration.language, narration.text))
 
