@@ -63,7 +63,7 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
     lines_there = partial(lines_of, split=narration.split, longest_chars=narration.longest_chars)
     lines = await to_thread.run_sync(lines_there, narration.text, narration.language)
     if not lines:
-        raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
+        raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
     reader = Reader(tts, manner, Languages(narration.language, narration.text))
 
