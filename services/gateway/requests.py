@@ -7,12 +7,13 @@ from fractions import Fraction
 from typing import Literal
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.chassis.problems import invalid_request_of
 from services.contract.speech import AUTO
 from services.contract.video import Fps, Quality
 from services.gateway.bodies import read_fields
+from services.gateway.nulls import NullsUnsaid
 
 _SHORT_SIDE_PX: dict[Quality, int] = {"low": 360, "medium": 480, "high": 720}
 _DEFAULT_SIDE_PX = 512
@@ -22,7 +23,7 @@ _SMALLEST_SIDE_PX = 128
 Aspect = Literal["1:1", "16:9", "9:16"]
 
 
-class FilmFields(BaseModel):
+class FilmFields(NullsUnsaid):
     """How a film is to be; `avatar_path`, `tts_voice` are other names of two of the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200_000)
