@@ -7,13 +7,14 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.chassis.problems import invalid_request_of
 from services.contract.newavata import PRESETS
 from services.contract.speech import AUTO
 from services.contract.video import Fps, Quality
 from services.gateway.bodies import read_fields
+from services.gateway.nulls import NullsUnsaid
 
 _SHORT_SIDE_PX = {quality: int(resolution.removesuffix("p")) for quality, (resolution, _) in PRESETS.items()}
 _DEFAULT_SIDE_PX = 512
@@ -29,7 +30,7 @@ def _frame_skip_of(fields: dict[str, Any]) -> int:
     return PRESETS[quality][1] if quality else 1
 
 
-class FilmFields(BaseModel):
+class FilmFields(NullsUnsaid):
     """How a film is to be; `avatar_path`, `tts_voice` are other names of two of the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200_000)

@@ -275,7 +275,6 @@ def test_a_film_without_rest_is_that_of_what_is_said(stack: str) -> None:
         (SPEECH, "[]", "JSON object"),
         (SPEECH, '{"type": "input.text", "text": "Hello."}', "first message"),
         (SPEECH, '{"type": "session.config", "response_format": "midi"}', "response_format"),
-        (SPEECH, '{"type": "session.config", "surprise": 1}', "surprise"),
         (SPEECH, '{"type": "session.config", "word_timestamps": true}', "word_timestamps"),
         (VIDEO, '{"type": "session.config", "avatar": "nobody"}', "no avatar"),
         (VIDEO, '{"type": "session.config", "avatar": "' + "никто" * 12 + '"}', "no avatar"),

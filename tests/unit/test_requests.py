@@ -44,8 +44,9 @@ def read(method: str = "POST", **sent: Any) -> VideoAsk:
         {"data": FORM, "files": {"avatar_image": ("me.jpg", b"picture")}},
         {"params": {"avatar": "maya"}, "json": {"text": "Hi.", "fps": "30000/1001"}},
         {"params": {"text": "not this"}, "json": FORM},
+        {"json": FORM | {"voice": None, "speed": None, "aspect": None}},
     ],
-    ids=["json", "form", "query", "multipart", "query and json", "the body wins"],
+    ids=["json", "form", "query", "multipart", "query and json", "the body wins", "nulls"],
 )
 def test_fields_mean_the_same_however_they_come(sent: dict[str, Any]) -> None:
     asked = read(**sent).request

@@ -150,6 +150,7 @@ class LiveSession(Generic[Config]):
                 raise InvalidRequest("session.config: an utterance is being written; send input.done first.")
             await self._configure(message)
             self._configured = True
+            await self._warn(message)
         elif not self._configured:
             raise InvalidRequest('The first message is {"type": "session.config"}.')
         elif isinstance(message, InputText):
@@ -169,6 +170,12 @@ class LiveSession(Generic[Config]):
                 await self._writing.end()
             self._turns.finish()
             self._closing = True
+
+    async def _warn(self, config: Config) -> None:
+        """Tell which fields of a configuration have no effect."""
+        if names := config.unknown:
+            told = f"session.config: without effect here: {', '.join(names)}."
+            await self._socket.send({"type": "warning", "message": told, "params": names})
 
     async def _respond(self, messages: list[ChatMessage]) -> None:
         """Have the language model answer, and speak what it says."""
