@@ -15,7 +15,7 @@ _OPENAI_VOICES = {
     **dict.fromkeys(("alloy", "coral", "fable", "marin", "nova", "sage", "shimmer"), "female"),
     **dict.fromkeys(("ash", "ballad", "cedar", "echo", "onyx", "verse"), "male"),
 }
-"""Stand-ins for the names that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
+"""What the names stand for that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
 
 
 class VoiceId(BaseModel):
@@ -63,10 +63,7 @@ async def manner_of(fields: VoiceFields, engines: Sequence[SpeechEngineInfo], co
 
 
 def voice_of(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
-    """Return the voice to ask for; one of OpenAI's names stands for one that the engines have."""
+    """Return the voice to ask for; one of OpenAI's names, unless an engine has it, stands for a gender."""
     name = voice if isinstance(voice, str) else voice.id
     known = {known.name for engine in engines for known in engine.voices}
-    if name in known or name not in _OPENAI_VOICES:
-        return name
-    stand_in = _OPENAI_VOICES[name]
-    return stand_in if stand_in in known else ""
+    return name if name in known else _OPENAI_VOICES.get(name, name)
