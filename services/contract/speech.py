@@ -21,6 +21,9 @@ SLOWEST, FASTEST = 0.25, 4.0
 LOWEST, HIGHEST = 0.5, 2.0
 """Bounds of speed and pitch, times the voice's own."""
 
+GENDERS = ("female", "male")
+"""What may be asked for in place of a voice's name: each engine answers with one of its voices of that gender."""
+
 ModelSize = Literal["", "0.6b", "1.7b"]
 
 
@@ -42,7 +45,11 @@ class Manner(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    voice: str = Field("", max_length=100, description="A voice of the engine or a stored one; empty for the default.")
+    voice: str = Field(
+        "",
+        max_length=100,
+        description="A voice of an engine or a stored one; female or male for one of that gender, empty for any.",
+    )
     speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, description="1 is the voice's own pace.")
     pitch: float = Field(1.0, ge=LOWEST, le=HIGHEST, description="1 is the voice's own pitch.")
     sample_rate_hz: int | None = Field(None, ge=8_000, le=48_000, description="None keeps the engine's own rate.")
@@ -188,8 +195,8 @@ class VoiceConsent(BaseModel):
 class CacheStats(BaseModel):
     """Answer of `GET /tts/cache/stats`."""
 
-    cache_size: int
-    max_cache_size: int
+    cache_size: int = Field(description="Utterances in memory; more may be on disk and in Redis, and be hits, too.")
+    max_cache_size: int = Field(description="As many as memory may hold.")
     hits: int
     misses: int
     hit_rate: float = Field(description="Percent.")
@@ -213,6 +220,11 @@ class CacheStats(BaseModel):
         """Return the stats of several caches as one."""
         sizes = [(one.cache_size, one.max_cache_size, one.hits, one.misses) for one in stats]
         return cls.counted(*map(sum, zip(*sizes, strict=True))) if sizes else cls.counted(0, 0, 0, 0)
+
+
+def is_gender(voice: str) -> bool:
+    """Whether what is asked for as a voice is a gender, and no name."""
+    return voice.strip().lower() in GENDERS
 
 
 def join_chunks(chunks: Sequence[AudioChunk]) -> AudioChunk:

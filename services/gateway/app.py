@@ -40,7 +40,7 @@ from services.gateway.newavata.turns import Turns
 from services.gateway.outputs import Outputs
 from services.gateway.outside import Outside
 from services.gateway.pipeline import FilmMaker, Pace
-from services.gateway.prerender import film_for_later
+from services.gateway.prerender import film_for_later, speak_for_later
 from services.gateway.push.posting import Posting
 from services.gateway.push.transfers import Transfers
 from services.gateway.routes.cache import cache_router
@@ -127,6 +127,8 @@ class _Parts:
         works = [_sweep(self._results)]
         if self._films_here and self._settings.jobs_inside:
             works.append(self._office.worker.run())
+        if self._settings.prerender_speech:
+            works.append(prerender(self._settings.prerender_speech, partial(speak_for_later, self.tts)))
         if self._settings.prerender:
             works.append(self._prerender())
         return works

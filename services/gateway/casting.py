@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.contract.errors import InvalidRequest, NotFound, TooLarge, Unavailable
-from services.contract.speech import Manner, ModelSize, SpeechEngineInfo
+from services.contract.speech import Manner, ModelSize, SpeechEngineInfo, is_gender
 from services.contract.video import AvatarInfo
 from services.gateway.clients import AvatarClient, TtsClient
 from services.gateway.copying import Copying
@@ -66,7 +66,7 @@ class Casting:
         manner = await self._copying.manner(manner, ref_audio or fields.ref_audio, fields.ref_text)
         avatar = await self._actor(fields, avatar_image)
         if not (manner.voice or manner.reference):
-            manner = manner.model_copy(update={"voice": _voice_of(avatar, engines)})
+            manner = manner.model_copy(update={"voice": avatar.voice or ""})
         width, height = fields.frame_size
         script = Script(
             scenes=(Scene(text, avatar.name, manner),),
@@ -126,8 +126,8 @@ def check_text(text: str, most_chars: int) -> None:
 
 
 def is_built_in(voice: str, engines: Sequence[SpeechEngineInfo]) -> bool:
-    """Whether a voice, empty for the default one, is nobody's: one of an engine, not copied from a person."""
-    if voice:
+    """Whether a voice is nobody's: one of an engine, not copied from a person, as any that is not named may be."""
+    if voice and not is_gender(voice):
         return any(voice == known.name for engine in engines for known in engine.voices)
     return not any(engine.cloning for engine in engines)
 
@@ -158,9 +158,3 @@ def size_of(asked: str) -> ModelSize:
     if size == "1.7b":
         return "1.7b"
     raise InvalidRequest(f"model_size: must be 0.6b or 1.7b, not {asked!r}.", param="model_size")
-
-
-def _voice_of(avatar: AvatarInfo, engines: Sequence[SpeechEngineInfo]) -> str:
-    """Return the voice that suits the avatar, where the default engine has it."""
-    names = {voice.name for voice in engines[0].voices} if engines else set()
-    return avatar.voice if avatar.voice in names else ""

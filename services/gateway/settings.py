@@ -78,6 +78,11 @@ class GatewaySettings(CachingSettings):
     prerender: list[VideoRequest] = Field(
         [], description='Films made into the cache at start: [{"text": "Welcome!", "avatar": "grace"}]. JSON.'
     )
+    prerender_speech: list[str] = Field(
+        [],
+        validation_alias=AliasChoices("GATEWAY_PRERENDER_SPEECH", "TTS_PRERENDER"),
+        description="Phrases spoken into the cache at start, cut and read as those of requests are. JSON.",
+    )
     jobs_inside: bool = Field(True, description="Whether the gateway works on jobs itself; otherwise workers do.")
     jobs_at_once: int = Field(2, ge=1, le=64, description="Jobs a worker works on side by side.")
     jobs_open: int = Field(1_000, ge=1, description="Unfinished jobs of all clients; more are answered with 503.")

@@ -16,7 +16,7 @@ _OPENAI_VOICES = {
     **dict.fromkeys(("alloy", "coral", "fable", "marin", "nova", "sage", "shimmer"), "female"),
     **dict.fromkeys(("ash", "ballad", "cedar", "echo", "onyx", "verse"), "male"),
 }
-"""Stand-ins for the names that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
+"""What the names stand for that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
 
 _VLLM_OMNI_VOICES = dict.fromkeys(("Vivian", "vivian"), "female")
 """The same for vLLM-Omni's clients. Where voices are copied, somebody's own may be called so."""
@@ -70,12 +70,9 @@ async def manner_of(fields: VoiceFields, engines: Sequence[SpeechEngineInfo], co
 
 
 def voice_of(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
-    """Return the voice to ask for; a name that clients send by default stands for one that the engines have."""
+    """Return the voice to ask for; a name that clients send by default, unless an engine has it, stands for a gender."""
     name = voice if isinstance(voice, str) else voice.id
     known = {known.name for engine in engines for known in engine.voices}
     copied = any(engine.cloning for engine in engines)
     stand_ins = _OPENAI_VOICES if copied else _OPENAI_VOICES | _VLLM_OMNI_VOICES
-    if name in known or name not in stand_ins:
-        return name
-    stand_in = stand_ins[name]
-    return stand_in if stand_in in known else ""
+    return name if name in known else stand_ins.get(name, name)

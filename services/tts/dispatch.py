@@ -1,29 +1,25 @@
-"""From a request to an engine that speaks it: routing, references, the cache, and falling back."""
+"""From a request to an engine that speaks it: wishes, routing, the cache, and falling back."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-from anyio import to_thread
-
-from services.chassis.detect import LanguageDetector
-from services.contract.errors import EngineFailed, InvalidRequest, ServiceError
-from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, SpeechRequest, join_chunks
+from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, ServiceError
+from services.contract.speech import AUTO, AudioChunk, SpeechRequest, join_chunks
 from services.tts.alignment import approximate_words
-from services.tts.engine import Reference, SpeechEngine, Utterance
+from services.tts.engine import SpeechEngine, Utterance
 from services.tts.keeping import Keeping
 from services.tts.metrics import TtsMetrics
-from services.tts.references import RATE_HZ, unknown_reference, usable_transcript
 from services.tts.resample import at_rate
+from services.tts.routing import Routing
 from services.tts.settings import EngineName, TtsSettings
 from services.tts.sound import sound_of
 from services.tts.speaker import Speaker
 from services.tts.voices import Voices
+from services.tts.wishes import Wish, Wishes
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +42,18 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """A request whose voice is looked up."""
+class _Failure:
+    """An engine that was tried in vain."""
 
-    request: SpeechRequest
-    reference: Reference | None
-    voice: str
-    notices: tuple[str, ...]
+    engine: EngineName
+    error: ServiceError
+    unknown_voice: bool
+    """Whether it has no voice of the name asked for, which says nothing about why the one that has it fails."""
+
+    @property
+    def broke(self) -> bool:
+        """Whether the engine cannot speak, now; one that is busy can."""
+        return self.error.status >= EngineFailed.status and self.error.code != AtCapacity.code
 
 
 class Dispatcher:
@@ -68,12 +69,13 @@ class Dispatcher:
     ) -> None:
         """`engine` stands in for the one that `settings` name."""
         self._settings = settings
-        self._voices = voices
         self._keeping = keeping
         self._metrics = metrics
         self._speakers = {name: Speaker(name, settings) for name in _named(settings)}
         if engine is not None:
             self._speakers[settings.engine] = Speaker(settings.engine, settings, engine)
+        self._wishes = Wishes(voices, keeping, settings.qwen3_voice)
+        self._routing = Routing(settings, self._speakers)
 
     @property
     def speakers(self) -> Mapping[EngineName, Speaker]:
@@ -86,20 +88,24 @@ class Dispatcher:
         return self._speakers[self._settings.engine]
 
     async def speak(self, request: SpeechRequest) -> Speech:
-        """Return the speech, begun; raises what the last engine tried refuses or fails with."""
+        """Return the speech, begun.
+
+        Raises what the last engine tried refuses or fails with, of those that have the voice.
+        """
         self._check_length(request.text)
-        wish = await self._looked_up(request)
-        names = await self._candidates(wish)
-        notices = wish.notices
-        for name in names[:-1]:
+        wish = await self._wishes.of(request)
+        failures: list[_Failure] = []
+        for name, asked in await self._routing.tries(wish):
+            if asked.instead and not any(failure.broke for failure in failures):
+                break
+            if failures:
+                self._tell(failures[-1], name)
             try:
-                return await self._spoken_by(name, wish, notices)
+                return await self._spoken_by(name, asked, failures)
             except ServiceError as error:
                 # Each engine has its own languages, voices and reasons to fail; the next may do.
-                _log.warning("%s does not speak this, going on to the next engine: %s", name, error.detail)
-                self._metrics.fell_back(name)
-                notices += (f"{name} did not speak: {error.detail}",)
-        return await self._spoken_by(names[-1], wish, notices)
+                failures.append(_Failure(name, error, asked.names_voice and error.param == "voice"))
+        raise next((failure for failure in reversed(failures) if not failure.unknown_voice), failures[-1]).error
 
     async def close(self) -> None:
         """Let go of all engines."""
@@ -112,114 +118,41 @@ class Dispatcher:
                 f"text: longer than {self._settings.max_text_chars} characters; send it in pieces.", param="text"
             )
 
-    async def _looked_up(self, request: SpeechRequest) -> _Wish:
-        """Find the sound behind a stored voice's name or a reference's digest."""
-        if request.reference:
-            self._voices.check_unnamed_copy()
-            pcm = await self._keeping.reference(request.reference)
-            if pcm is None:
-                raise unknown_reference(request.reference)
-            transcript, notices = _transcript(request, request.transcript, pcm)
-            return _Wish(request, Reference(request.reference, pcm, transcript), "reference", notices)
-        return await self._named(request) if request.voice else _Wish(request, None, "", ())
+    def _tell(self, failure: _Failure, following: EngineName) -> None:
+        """Tell the log and the metrics that the turn has passed to the next engine."""
+        _log.warning("%s does not speak this, going on to %s: %s", failure.engine, following, failure.error.detail)
+        self._metrics.fell_back(failure.engine)
 
-    async def _named(self, request: SpeechRequest) -> _Wish:
-        """Find the sound behind the request's voice, if it is a stored one."""
-        stored = await self._voices.find(request.voice)
-        if stored is None:
-            return _Wish(request, None, "", ())
-        voice, pcm = stored
-        transcript, notices = _transcript(request, request.transcript or voice.transcript, pcm)
-        copied = request.model_copy(update={"voice": "", "reference": voice.reference})
-        return _Wish(copied, Reference(voice.reference, pcm, transcript), voice.name, notices)
-
-    async def _with_default_voice(self, name: EngineName, wish: _Wish) -> _Wish:
-        """Name the configured voice where the request names none: checkpoints that copy have none of their own."""
-        voice = self._settings.qwen3_voice
-        if name != "qwen3" or not voice or wish.request.voice or wish.reference is not None:
-            return wish
-        return await self._named(wish.request.model_copy(update={"voice": voice}))
-
-    async def _candidates(self, wish: _Wish) -> list[EngineName]:
-        request, settings = wish.request, self._settings
-        if request.engine not in ("", "auto"):
-            for name in self._speakers:
-                if name == request.engine:
-                    return [name]
-            raise InvalidRequest(
-                f"engine: {request.engine!r} does not run here; {', '.join(self._speakers)} may be asked for.",
-                param="engine",
-            )
-        routed = settings.routes.get(await self._language(request), [])
-        names = list(dict.fromkeys([*routed, *([] if routed else [settings.engine]), *settings.fallback]))
-        if request.voice:
-            owners = [name for name in names if await self._has_voice(name, request.voice)]
-            return owners or names
-        if wish.reference is not None:
-            return await self._cloning(names)
-        return names
-
-    async def _cloning(self, names: list[EngineName]) -> list[EngineName]:
-        """Return those that copy voices: another voice than the one asked for is no way out."""
-        able: list[EngineName] = []
-        failure: ServiceError | None = None
-        for name in names:
-            try:
-                able += [name] if (await self._speakers[name].engine()).cloning else []
-            except ServiceError as error:
-                failure = error
-        if not able:
-            raise failure or InvalidRequest(
-                f"ref_audio: the {names[0]} engine cannot clone a voice; leave ref_audio and ref_text out, "
-                "or run an engine that clones (TTS_ENGINE=qwen3).",
-                param="ref_audio",
-            )
-        return able
-
-    async def _has_voice(self, name: EngineName, voice: str) -> bool:
-        return any(known.name.lower() == voice.lower() for known in await self._speakers[name].voices())
-
-    async def _language(self, request: SpeechRequest) -> str:
-        if not self._settings.routes:
-            return ""
-        if request.language.lower() != AUTO.lower():
-            return primary_tag(request.language)
-        return await to_thread.run_sync(self._detector.detect, request.text)
-
-    async def _told_language(self, utterance: Utterance) -> str:
-        """Return the language of an utterance; detected where the engine leaves it to the model."""
-        if utterance.language != AUTO:
-            return utterance.language
-        return await to_thread.run_sync(self._detector.detect, utterance.text)
-
-    @cached_property
-    def _detector(self) -> LanguageDetector:
-        return LanguageDetector(LANGUAGE_NAMES)
-
-    async def _spoken_by(self, name: EngineName, wish: _Wish, notices: tuple[str, ...]) -> Speech:
+    async def _spoken_by(self, name: EngineName, wish: Wish, failures: Sequence[_Failure]) -> Speech:
         speaker = self._speakers[name]
         engine = await speaker.engine()
-        if (in_default_voice := await self._with_default_voice(name, wish)) is not wish:
-            wish, notices = in_default_voice, notices + in_default_voice.notices
+        if name == "qwen3":
+            wish = await self._wishes.in_usual_voice(wish)
         utterance = await speaker.resolve(wish.request)
         phonemes = wish.request.phonemes if engine.ipa else ""
         utterance = replace(utterance, reference=wish.reference, phonemes=phonemes)
-        notices += _without_effect(wish.request, utterance, name)
         language = await self._told_language(utterance)
         made, cached = await self._made(speaker, engine, utterance, use_cache=wish.request.use_cache)
         first = await _first(made, name)
         chunks = _rejoined(first, made)
+        without_effect = (*utterance.notices, *_without_effect(wish.request, utterance, name))
         return Speech(
             engine=name,
             language=language,
             voice=wish.voice or utterance.voice,
-            notices=(*notices, *first.notices),
+            notices=(*wish.notices, *_told(failures), *without_effect, *first.notices),
             takes=first.takes,
             cached=cached,
             copied=utterance.reference is not None,
             sample_rate_hz=wish.request.sample_rate_hz or first.sample_rate_hz,
             chunks=at_rate(chunks, wish.request.sample_rate_hz),
         )
+
+    async def _told_language(self, utterance: Utterance) -> str:
+        """Return the language of an utterance; detected where the engine leaves it to the model."""
+        if utterance.language != AUTO:
+            return utterance.language
+        return await self._routing.language_of(utterance.text)
 
     async def _heard(self, chunks: AsyncGenerator[AudioChunk, None], name: str) -> AsyncGenerator[AudioChunk, None]:
         """Yield the chunks that have sound, and count them."""
@@ -250,11 +183,9 @@ def _named(settings: TtsSettings) -> list[EngineName]:
     return list(dict.fromkeys([settings.engine, *routed, *settings.fallback]))
 
 
-def _transcript(request: SpeechRequest, transcript: str, pcm: bytes) -> tuple[str, tuple[str, ...]]:
-    if request.x_vector_only:
-        return "", ()
-    usable, notices = usable_transcript(transcript, len(pcm) / SAMPLE_BYTES / RATE_HZ)
-    return usable, tuple(notices)
+def _told(failures: Sequence[_Failure]) -> list[str]:
+    """Return what a listener should know of the engines that were tried before."""
+    return [f"{one.engine} did not speak: {one.error.detail}" for one in failures if not one.unknown_voice]
 
 
 def _without_effect(request: SpeechRequest, utterance: Utterance, engine: str) -> tuple[str, ...]:

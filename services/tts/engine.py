@@ -43,7 +43,7 @@ class Utterance:
     seed: int | None = None
     live: bool = True
     notices: tuple[str, ...] = ()
-    """What of the request has no effect with this engine."""
+    """What of the request has no effect with this engine, or goes another way; the caller tells it."""
 
 
 class SpeechEngine(Protocol):

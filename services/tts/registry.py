@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from services.tts.engine import SpeechEngine
 from services.tts.settings import EngineName, TtsSettings
-
-if TYPE_CHECKING:
-    from services.tts.engines.qwen3.checkpoints import Kind
 
 
 def _espeak(settings: TtsSettings) -> SpeechEngine:
@@ -23,27 +18,9 @@ def _qwen3(settings: TtsSettings) -> SpeechEngine:
     from services.tts.engines.qwen3.libraries import prepare_imports
 
     prepare_imports()
-    import torch
+    from services.tts.engines.qwen3.making import make_qwen3
 
-    from services.tts.engines.qwen3.checkpoints import Checkpoints
-    from services.tts.engines.qwen3.engine import QwenEngine
-    from services.tts.engines.qwen3.model import ModelShelf, Placement
-    from services.tts.engines.qwen3.prompts import PromptBook, RedisPrompts
-
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    precise = "bfloat16" if settings.device.startswith("cuda") else "float32"
-    dtype = precise if settings.dtype == "auto" else settings.dtype
-    placement = Placement(settings.device, dtype, settings.use_flash_attention)
-    shared = RedisPrompts(settings.redis_url, settings.cache_ttl_s) if settings.redis_url else None
-    return QwenEngine(
-        Checkpoints(_qwen3_folders(settings), settings.default_model),
-        ModelShelf(placement, round(settings.vram_budget_gb * 2**30)),
-        PromptBook(settings.kept_prompts, shared),
-        most_together=settings.max_batch,
-        most_live_together=1 if settings.device.startswith("cuda") else settings.max_batch,
-        context_frames=settings.context_frames,
-    )
+    return make_qwen3(settings)
 
 
 def _kokoro(settings: TtsSettings) -> SpeechEngine:
@@ -66,17 +43,6 @@ def _vllm_omni(settings: TtsSettings) -> SpeechEngine:
     from services.tts.engines.vllm_omni import VllmOmniEngine
 
     return VllmOmniEngine(settings.vllm_url, settings.vllm_model)
-
-
-def _qwen3_folders(settings: TtsSettings) -> Mapping[tuple[Kind, str], Path]:
-    there = settings.models_dir / "qwen3"
-    return {
-        ("base", "0.6b"): settings.model_0_6b_base or there / "0.6b-base",
-        ("base", "1.7b"): settings.model_1_7b_base or there / "1.7b-base",
-        ("custom_voice", "0.6b"): settings.model_0_6b_custom_voice or there / "0.6b-custom-voice",
-        ("custom_voice", "1.7b"): settings.model_1_7b_custom_voice or there / "1.7b-custom-voice",
-        ("voice_design", "1.7b"): settings.model_1_7b_voice_design or there / "1.7b-voice-design",
-    }
 
 
 MAKERS: Mapping[str, Callable[[TtsSettings], SpeechEngine]] = {

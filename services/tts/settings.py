@@ -34,7 +34,9 @@ class TtsSettings(CachingSettings):
         {}, description='Engines by language, in order: {"en": ["kokoro", "piper"], "ru": ["piper"]}. JSON.'
     )
     fallback: list[EngineName] = Field(
-        [], description="Engines to try, in order, when the chosen one fails. Never for copied voices. JSON."
+        [],
+        description="Engines to try, in order, when the chosen one fails; in another voice, when one of its own was "
+        "named. Never for copied voices. JSON.",
     )
     lanes: int = Field(16, ge=1, le=256, description="Utterances spoken at once, by each engine.")
     max_waiting: int = Field(32, ge=0, description="Requests that may wait for a lane; more are answered with 503.")
@@ -64,7 +66,9 @@ class TtsSettings(CachingSettings):
     vram_budget_gb: float = Field(0, ge=0, description="Weights held at once; the least used go. 0 holds all.")
     max_batch: int = Field(16, ge=1, le=64, description="Utterances spoken together where nobody listens live.")
     context_frames: int = Field(96, ge=0, le=400, description="Codec frames decoded again before each piece.")
-    qwen3_voice: str = Field("", description="The voice of requests that name none: a stored or a built-in one.")
+    qwen3_voice: str = Field(
+        "", description="The voice of requests that name none, or a gender alone: a stored or a built-in one."
+    )
     kept_prompts: int = Field(64, ge=1, description="Clone prompts kept in memory.")
 
     kokoro_model: Path | None = Field(None, description="Kokoro's weights; by default below models_dir.")
@@ -85,4 +89,8 @@ class TtsSettings(CachingSettings):
     max_reference_s: float = Field(60.0, gt=1, le=600, description="Longer reference audio is refused.")
 
     cache_max_size: int = Field(100, ge=1, description="Utterances kept in memory; the least used go.")
-    prerender: list[str] = Field([], description="Phrases spoken into the cache at start. JSON.")
+    prerender: list[str] = Field(
+        [],
+        description="Phrases spoken into the cache at start, each in one go; the gateway reads the same setting, and "
+        "has them spoken as it cuts and reads them. JSON.",
+    )

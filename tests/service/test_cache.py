@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ from services.chassis.cache.failures import CacheFailures
 from services.chassis.cache.levels import Cache, MemoryCache, TieredCache
 from services.chassis.cache.shared import RedisCache
 from services.contract.events import decode_speech
-from services.contract.speech import join_chunks
+from services.contract.speech import Generation, SpeechRequest, join_chunks
 from services.tts.engines.qwen3.prompts import RedisPrompts
 from services.tts.references import ReferenceSound, read_reference
+from services.tts.registry import MAKERS
+from services.tts.settings import TtsSettings
 from services.tts.voices import RedisShelf, Voices
 from tests.clips import GOOD
+from tests.qwen3 import DIGEST, REFERENCE, TinyQwen
 from tests.redis import RedisProcess, running_redis
 from tests.service.test_tts_voices import service, speak
 
@@ -325,6 +329,18 @@ def test_deleting_a_voice_purges_what_is_shared(server: RedisProcess, tmp_path: 
             assert held.keys("*") == []
 
     asyncio.run(visit())
+
+
+def test_prompts_stay_in_redis_no_longer_than_all_else(server: RedisProcess, tiny_qwen: TinyQwen) -> None:
+    settings = TtsSettings.model_validate(
+        {"MODEL_0_6B_BASE": tiny_qwen.base, "threads": 1, "redis_url": server.url, "cache_redis_ttl_s": 50}
+    )
+    with closing(MAKERS["qwen3"](settings)) as engine:
+        request = SpeechRequest(text="Hi.", reference=DIGEST, generation=Generation(max_new_tokens=2))
+        assert list(engine.synthesize(replace(engine.resolve(request), reference=REFERENCE)))
+    held = redis.Redis(port=server.port)
+    [key] = held.keys("tts:prompt:*")
+    assert 0 < held.ttl(key) <= 50
 
 
 def test_prompts_without_redis_are_computed_again(caplog: pytest.LogCaptureFixture) -> None:

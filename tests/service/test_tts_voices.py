@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from services.chassis.server import serve
-from services.contract.errors import EngineFailed, InvalidRequest
+from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest
 from services.contract.events import decode_speech
 from services.contract.speech import AudioChunk, SpeechRequest, Voice, join_chunks
 from services.tts.app import create_app
@@ -38,7 +38,7 @@ class HummingEngine:
     def __init__(self) -> None:
         self.spoken: list[Utterance] = []
         self.forgotten: list[str] = []
-        self.broken = self.mute = self.cuts = False
+        self.broken = self.busy = self.mute = self.cuts = False
 
     def voices(self) -> Sequence[Voice]:
         return [Voice(name="hum", language="multi", gender="neutral")]
@@ -49,11 +49,14 @@ class HummingEngine:
     def resolve(self, request: SpeechRequest) -> Utterance:
         if request.language == "Klingon":
             raise InvalidRequest("language: not that one.", param="language")
-        return Utterance(request.text, request.voice or "hum", "en", model="hum", seed=request.seed)
+        notices = ("speed has no effect.",) if request.speed != 1 else ()
+        return Utterance(request.text, request.voice or "hum", "en", model="hum", seed=request.seed, notices=notices)
 
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         if self.broken:
             raise EngineFailed("It broke.")
+        if self.busy:
+            raise AtCapacity("It is busy.")
         if self.mute:
             return
         self.spoken.append(utterance)
@@ -154,6 +157,7 @@ def test_voices_outlive_the_service(tmp_path: Path) -> None:
         ("a/b", 422),
         ("x" * 65, 422),
         ("hum", 422),
+        ("Female", 422),
         ("H.u m", 201),
         ("voice_ann", 422),
         ("\U00020000" * 60, 422),
@@ -262,6 +266,22 @@ def test_what_was_kept_sounds_as_it_did(tmp_path: Path) -> None:
     asyncio.run(visit())
 
 
+def test_what_has_no_effect_is_told_to_whoever_asked_for_it(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path) as (client, _):
+            for speed, cache, notice in (
+                (2, "miss", "speed has no effect."),
+                (1, "hit", None),
+                (3, "hit", "speed has"),
+            ):
+                headers = (await speak(client, speed=speed)).headers
+                assert headers["x-talkie-cache"] == cache
+                assert (notice or "") in headers.get("x-talkie-notice", "")
+                assert ("x-talkie-notice" in headers) == (notice is not None)
+
+    asyncio.run(visit())
+
+
 def test_half_an_utterance_is_not_kept(tmp_path: Path) -> None:
     async def visit() -> None:
         async with service(tmp_path) as (client, engine):
@@ -304,6 +324,28 @@ def test_another_engine_takes_over_and_it_is_told(tmp_path: Path) -> None:
             assert (await speak(client, engine="qwen3")).status_code == 500
             digest = (await client.post("/v1/references", content=GOOD)).json()["reference"]
             assert (await speak(client, reference=digest)).status_code == 500
+
+    asyncio.run(visit())
+
+
+def test_another_voice_takes_over_where_the_one_that_was_named_breaks(tmp_path: Path) -> None:
+    async def visit() -> None:
+        async with service(tmp_path, fallback=["espeak"]) as (client, engine):
+            assert (await speak(client, voice="hum")).headers["x-talkie-engine"] == "qwen3"
+            # A busy engine, or one that refuses, does not make the voice another one.
+            engine.busy = True
+            busy = await speak(client, voice="hum", text="Wait")
+            assert (busy.status_code, busy.json()["code"]) == (503, "at_capacity")
+            assert (await speak(client, voice="hum", language="Klingon")).json()["param"] == "language"
+            engine.broken = True
+            answer = await speak(client, voice="hum", text="Go on")
+            assert (answer.headers["x-talkie-engine"], answer.headers["x-talkie-voice"]) == ("espeak", "female")
+            assert "Another voice than hum speaks. qwen3 did not speak: It broke." in answer.headers["x-talkie-notice"]
+            assert 'talkie_tts_fallbacks_total{engine="qwen3"} 1.0' in (await client.get("/metrics")).text
+        async with service(tmp_path) as (client, engine):
+            engine.broken = True
+            broken = await speak(client, voice="hum", text="Go on")
+            assert (broken.status_code, broken.json()["code"]) == (500, "engine_failed")
 
     asyncio.run(visit())
 

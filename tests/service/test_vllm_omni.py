@@ -61,6 +61,13 @@ def test_sound_streams_through_whole() -> None:
     with_server(visit)
 
 
+def test_a_gender_is_one_of_the_server_s_voices() -> None:
+    def visit(engine: VllmOmniEngine, app: FastAPI) -> None:
+        assert (resolved(engine, voice="male").voice, resolved(engine, voice="female").voice) == ("ryan", "vivian")
+
+    with_server(visit)
+
+
 def test_references_are_sent_along() -> None:
     def visit(engine: VllmOmniEngine, app: FastAPI) -> None:
         utterance = resolved(engine, reference="ab" * 32)

@@ -76,6 +76,29 @@ def test_a_voice_may_be_asked_for_in_any_case_and_brings_its_language(engine: Ko
 
 
 @pytest.mark.parametrize(
+    ("text", "asked", "gender", "voice"),
+    [
+        ("Good morning.", "English", "female", "af_heart"),
+        ("Good morning to you all.", "Auto", "male", "am_adam"),
+        ("Good morning.", "en-GB", "male", "bm_george"),
+        ("Good morning.", "en-GB", "female", "af_heart"),
+        ("Bonjour à tous, comment allez-vous ?", "Auto", "Female", "ff_siwi"),
+    ],
+)
+def test_a_gender_is_a_voice_of_the_language(
+    engine: KokoroEngine, text: str, asked: str, gender: str, voice: str
+) -> None:
+    utterance = engine.resolve(SpeechRequest(text=text, language=asked, voice=gender))
+    assert (utterance.voice, utterance.notices) == (voice, ())
+
+
+def test_a_gender_that_no_voice_of_the_language_has_is_told(engine: KokoroEngine) -> None:
+    utterance = engine.resolve(SpeechRequest(text="Bonjour à tous.", language="fr", voice="male"))
+    assert utterance.voice == "ff_siwi"
+    assert utterance.notices == ("voice: none is known to be male here; ff_siwi speaks.",)
+
+
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"voice": "af_nobody"}, "voice"),
@@ -90,10 +113,6 @@ def test_what_cannot_be_spoken_is_refused(engine: KokoroEngine, fields: dict[str
     with pytest.raises(InvalidRequest) as refusal:
         engine.resolve(SpeechRequest.model_validate({"text": "Hello", **fields}))
     assert refusal.value.param == param
-
-
-def test_instructions_are_said_to_have_no_effect(engine: KokoroEngine) -> None:
-    assert engine.resolve(SpeechRequest(text="Hello", instruct="Whisper.")).notices
 
 
 def test_voices_sound_different(engine: KokoroEngine) -> None:

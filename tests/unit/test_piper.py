@@ -92,6 +92,12 @@ def test_what_cannot_be_spoken_is_refused(engine: PiperEngine, fields: dict[str,
     assert refusal.value.param == param
 
 
+def test_a_gender_is_answered_by_the_usual_voice_because_the_files_tell_none(engine: PiperEngine) -> None:
+    utterance = engine.resolve(SpeechRequest(text="Hallo", language="de", voice="male"))
+    assert utterance.voice == "de_DE-tiny-low"
+    assert utterance.notices == ("voice: none is known to be male here; de_DE-tiny-low speaks.",)
+
+
 def test_a_voice_of_several_speakers_speaks_as_each(engine: PiperEngine) -> None:
     anna, boris, usual = (speak(engine, "Да.", voice=f"ru_RU-many-low{who}") for who in ("#anna", "#boris", ""))
     assert usual.pcm == anna.pcm != boris.pcm

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-SERVICES = {"qwen3": "tts", "kokoro": "tts", "piper": "tts", "musetalk": "avatar"}
+SERVICES = dict.fromkeys(("espeak", "qwen3", "kokoro", "piper", "vllm_omni"), "tts") | {"musetalk": "avatar"}
 
 HIDING = """
 import sys
@@ -31,10 +31,12 @@ class Hiding:
 sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 """
 IMPORTS = {
+    "espeak": "import services.tts.app, services.tts.engines.espeak.engine, services.tts.engines.espeak.worker",
     "qwen3": "from services.tts.engines.qwen3.libraries import prepare_imports\n"
     "prepare_imports()\nimport services.tts.engines.qwen3.engine",
     "kokoro": "import kokoro_onnx, phonemizer, services.tts.engines.kokoro.engine",
     "piper": "import piper, onnx, services.tts.engines.piper.engine",
+    "vllm_omni": "import services.tts.engines.vllm_omni",
     "musetalk": "import services.avatar.engines.musetalk.parity",
 }
 

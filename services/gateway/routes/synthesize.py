@@ -121,12 +121,8 @@ def _expression(body: SynthesizeRequest) -> tuple[Emotion, Style]:
 
 
 def _manner(body: SynthesizeRequest, style: Style) -> Manner:
-    return Manner(
-        voice=body.voice,
-        instruct=style.instruct,
-        live=False,
-        use_cache=body.use_cache,
-    ).bent(style.speed / (body.length_scale or 1.0), style.pitch)
+    plain = Manner(voice=body.voice, speed=1 / (body.length_scale or 1.0), live=False, use_cache=body.use_cache)
+    return style.applied(plain)
 
 
 def _otherwise(body: SynthesizeRequest, at_once: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from services.contract.errors import InvalidRequest
+from services.contract.speech import Manner
 from services.gateway.text.lexicon import EmotionName, lexicon_of
 
 _THRESHOLD = 0.75
@@ -45,6 +46,10 @@ class Style:
     instruct: str = ""
     speed: float = 1.0
     pitch: float = 1.0
+
+    def applied(self, manner: Manner) -> Manner:
+        """Return `manner` in this style."""
+        return manner.model_copy(update={"instruct": self.instruct}).bent(self.speed, self.pitch)
 
 
 _STYLES: dict[EmotionName, Style] = {

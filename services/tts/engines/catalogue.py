@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from services.chassis.detect import LanguageDetector
 from services.contract.errors import InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES
-from services.contract.speech import AUTO, SpeechRequest, Voice
+from services.contract.speech import AUTO, SpeechRequest, Voice, is_gender
 from services.tts.engine import Utterance
+from services.tts.engines.genders import by_gender
 from services.tts.text import check_script, speakable
 
 _ALIASES = {"cmn": "zh", "nb": "no", "nn": "no", "iw": "he"}
@@ -42,17 +43,25 @@ class Catalogue:
     def resolve(self, request: SpeechRequest) -> Utterance:
         """Settle voice and language; Auto is the language of the voice if one is asked for, else the text's."""
         text = speakable(request.text)
-        asked = self.named(request.voice) if request.voice.strip() else None
+        asked = self.named(request.voice) if request.voice.strip() and not is_gender(request.voice) else None
         if request.language.strip().lower() not in ("", AUTO.lower()):
             language = self._language(request.language)
         else:
             language = asked.language if asked else self._language(self._detector.detect(text))
-        voice = asked or self._default_of(language)
+        voice, notices = (asked, list[str]()) if asked else self._chosen(request.voice.strip(), language)
         if _primary(voice.language) != _primary(language):
             raise InvalidRequest(f"voice: {voice.name} speaks {voice.language}, not {language}.", param="voice")
         check_script(text, voice.language)
-        notices = ("instruct has no effect: these voices take none.",) if request.instruct else ()
-        return Utterance(text, voice.name, voice.language, request.speed, request.pitch, notices=notices)
+        return Utterance(text, voice.name, voice.language, request.speed, request.pitch, notices=tuple(notices))
+
+    def _chosen(self, gender: str, language: str) -> tuple[Voice, list[str]]:
+        """Return the voice for a gender, of another country if need be, and what to tell; the default one for none."""
+        usual = self._default_of(language)
+        if not gender:
+            return usual, []
+        speaking = [one for one in (usual, *self.voices) if _primary(one.language) == _primary(language)]
+        name, notices = by_gender(speaking, gender, usual.name, language)
+        return self.named(name), notices
 
     def _default_of(self, language: str) -> Voice:
         """Return the engine's default voice if it speaks nearly that, else the first one that speaks exactly that."""

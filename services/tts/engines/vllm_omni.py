@@ -18,8 +18,10 @@ from cachetools import TTLCache, cachedmethod
 from services.chassis.wav import wav_file
 from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, Unavailable
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, Generation, SpeechRequest, Voice
+from services.contract.speech import AUTO, SAMPLE_BYTES, AudioChunk, Generation, SpeechRequest, Voice, is_gender
 from services.tts.engine import Reference, Utterance
+from services.tts.engines.genders import by_gender
+from services.tts.engines.qwen3.speakers import speaker_voice
 
 SAMPLE_RATE_HZ = 24_000
 
@@ -63,7 +65,7 @@ class VllmOmniEngine:
             _raise_for(answer)
         listed = answer.json().get("voices", [])
         names = [voice if isinstance(voice, str) else voice.get("name", "") for voice in listed]
-        return [Voice(name=name, language="multi", gender="neutral") for name in names if name]
+        return [speaker_voice(name).model_copy(update={"name": name}) for name in names if name]
 
     def languages(self) -> Sequence[str]:
         """Return the BCP 47 tags of the languages."""
@@ -74,12 +76,14 @@ class VllmOmniEngine:
         language = AUTO if request.language.lower() == AUTO.lower() else primary_tag(request.language)
         if language not in (AUTO, *LANGUAGE_NAMES):
             raise InvalidRequest(f"language: Qwen3-TTS does not speak {request.language!r}.", param="language")
-        notices = ["pitch has no effect with vLLM-Omni."] if request.pitch != 1 else []
+        voice, notices = ("", list[str]()) if request.reference else self._voice(request.voice)
+        if request.pitch != 1:
+            notices.append("pitch has no effect with vLLM-Omni.")
         if request.generation != Generation(max_new_tokens=request.generation.max_new_tokens):
             notices.append("Of generation_params, only max_new_tokens has an effect with vLLM-Omni.")
         return Utterance(
             text=request.text,
-            voice="" if request.reference else request.voice or self.default_voice,
+            voice=voice,
             language=language,
             speed=request.speed,
             model=self._model or "served",
@@ -90,16 +94,21 @@ class VllmOmniEngine:
             notices=tuple(notices),
         )
 
+    def _voice(self, asked: str) -> tuple[str, list[str]]:
+        """Return the name to send for the voice asked for, and what to tell about it."""
+        if is_gender(asked):
+            return by_gender(self.voices(), asked, self.default_voice)
+        return asked or self.default_voice, []
+
     def synthesize(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         """Yield the speech as the server sends it; closing the generator hangs up."""
-        notices, odd = utterance.notices, b""
+        odd = b""
         with self._told(), self._http.stream("POST", "/v1/audio/speech", json=self._body(utterance)) as answer:
             _raise_for(answer)
             for data in answer.iter_raw():
                 whole = len(odd + data) // SAMPLE_BYTES * SAMPLE_BYTES
                 pcm, odd = (odd + data)[:whole], (odd + data)[whole:]
-                yield AudioChunk(pcm, SAMPLE_RATE_HZ, notices=notices)
-                notices = ()
+                yield AudioChunk(pcm, SAMPLE_RATE_HZ)
 
     def warm_up(self) -> None:
         """Return when the server is there."""

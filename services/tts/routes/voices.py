@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Request, UploadFile
 
 from services.contract.errors import InvalidRequest
-from services.contract.speech import AUTO, CacheStats, ReferenceInfo, StoredVoice, VoiceConsent
+from services.contract.speech import AUTO, GENDERS, CacheStats, ReferenceInfo, StoredVoice, VoiceConsent
 from services.tts.dispatch import Dispatcher
 from services.tts.keeping import Keeping
 from services.tts.references import ReferenceSound, usable_transcript
@@ -73,9 +73,9 @@ def voices_router(settings: TtsSettings, voices: Voices, keeping: Keeping, dispa
         return await voices.consent(name, language, await read(await recording.read()))
 
     async def _refuse_built_in(name: str) -> None:
-        for speaker in dispatcher.speakers.values():
-            if any(voice_key(known.name) == voice_key(name) for known in await speaker.voices()):
-                raise InvalidRequest(f"name: {name!r} is a built-in voice; choose another name.", param="name")
+        known = [voice.name for speaker in dispatcher.speakers.values() for voice in await speaker.voices()]
+        if voice_key(name) in map(voice_key, (*GENDERS, *known)):
+            raise InvalidRequest(f"name: {name!r} is a built-in voice; choose another name.", param="name")
 
     return router
 

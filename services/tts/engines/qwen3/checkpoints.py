@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from services.contract.errors import InvalidRequest, Unavailable
-from services.contract.speech import SpeechRequest
+from services.contract.speech import SpeechRequest, is_gender
 
 Kind = Literal["base", "custom_voice", "voice_design"]
 
@@ -108,7 +108,7 @@ class Checkpoints:
     def _kind(self, request: SpeechRequest) -> Kind:
         if request.reference:
             return "base"
-        if request.voice:
+        if request.voice and not is_gender(request.voice):
             if request.voice.lower() in self.speakers():
                 return "custom_voice"
             raise InvalidRequest(

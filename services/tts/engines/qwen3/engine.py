@@ -10,8 +10,9 @@ import torch
 
 from services.contract.errors import EngineFailed, InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice
+from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice, is_gender
 from services.tts.engine import Reference, Utterance
+from services.tts.engines.genders import by_gender
 from services.tts.engines.qwen3.checkpoints import Checkpoint, Checkpoints
 from services.tts.engines.qwen3.model import Decoder, ModelShelf, device_is_lost
 from services.tts.engines.qwen3.prompts import PromptBook
@@ -82,10 +83,13 @@ class QwenEngine:
         checkpoint = self._checkpoints.choose(request)
         if request.instruct and not _takes_instructions(checkpoint):
             notices.append(f"instruct has no effect: {checkpoint.name} takes none.")
-        voice = request.voice if checkpoint.kind == "custom_voice" else ""
+        voice = (request.voice or self.default_voice) if checkpoint.kind == "custom_voice" else ""
+        if is_gender(voice):
+            voice, told = by_gender(self.voices(), voice, self.default_voice)
+            notices += told
         return Utterance(
             text=text,
-            voice=(voice or self.default_voice) if checkpoint.kind == "custom_voice" else "",
+            voice=voice,
             language=_language(request.language),
             model=checkpoint.key,
             instruct=request.instruct if _takes_instructions(checkpoint) else "",

@@ -34,7 +34,6 @@ class Take:
         self._ramp: Sequence[int] = _RAMP_FRAMES
         self._pending: list[Tensor] = []
         self._frames = 0
-        self._announced = False
         self.ran_on = False
         """Whether it had to be stopped."""
 
@@ -83,13 +82,8 @@ class Take:
         return frames
 
     def _send(self, sound: Sound, *, last: bool) -> None:
-        notices: tuple[str, ...] = ()
         cut = last and self.ran_on
-        if not self._announced:
-            notices = self.job.utterance.notices
-            self._announced = True
-        if cut:
-            notices += (f"The speech ran on and was cut after {self._frames} codec frames.",)
+        notices = (f"The speech ran on and was cut after {self._frames} codec frames.",) if cut else ()
         self.job.send(AudioChunk(pcm_of(sound), SAMPLE_RATE_HZ, notices=notices, takes=self.job.take, cut=cut))
 
 
