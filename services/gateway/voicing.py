@@ -70,7 +70,7 @@ async def manner_of(fields: VoiceFields, engines: Sequence[SpeechEngineInfo], co
 
 
 def voice_of(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
-    """Return the voice to ask for; a name that clients send by default, unless an engine has it, stands for a gender."""
+    """Return the voice to ask for; a name that clients send by default stands for a gender, unless an engine has it."""
     name = voice if isinstance(voice, str) else voice.id
     known = {known.name for engine in engines for known in engine.voices}
     copied = any(engine.cloning for engine in engines)
