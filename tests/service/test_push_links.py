@@ -15,8 +15,9 @@ from services.gateway.push.messages import Session
 from services.gateway.push.progress import Progress
 from services.gateway.push.sizing import LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES, ChunkSize
 from services.gateway.push.target import Target
-from tests.service.push_server import Manners, PushServer, push_server, slow_road
+from tests.service.push_server import Manners, PushServer, push_server
 from tests.service.pushing import CHUNK_BYTES, NOISE, Client, Speech, pushing, settings_for
+from tests.service.roads import slow_road
 
 
 @pytest.mark.parametrize("shares", [False, True])

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from services.chassis.lane import EngineLane
 from services.chassis.server import serve
-from services.contract.speech import SpeechRequest
-from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.clients import TtsClient
 from services.gateway.live.cut import Cut
 from services.gateway.live.journal import Journal
 from services.gateway.live.pipeline import (
@@ -30,7 +27,8 @@ from services.gateway.live.pipeline import (
 from services.gateway.live.tokens import FLUSH, Token, TokenFeed, Tokens
 from services.tts.app import create_app as create_tts
 from services.tts.settings import TtsSettings
-from tests.live import TimedEngine, tokens_of, tone, until
+from tests.live import InstantTts, TimedEngine, tokens_of, until
+from tests.memory import Held, held
 
 NUMBERED = [f"This is sentence number {number}. " for number in range(200)]
 
@@ -166,28 +164,15 @@ def test_who_writes_more_than_can_wait_waits() -> None:
     asyncio.run(visit())
 
 
-class InstantTts:
-    """In place of the tts client, where ten thousand sentences should not take minutes."""
-
-    @asynccontextmanager
-    async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
-        async def chunks() -> AsyncIterator[Any]:
-            yield tone(0.05, request.text)
-
-        yield SpeechAnswer("instant", "en", "tone", "", 1, False, False, chunks())
-
-
 def test_memory_does_not_grow_with_ten_thousand_sentences() -> None:
     async def visit() -> None:
         texts = (f"This is sentence {number} of many. " for number in range(10_000))
-        held: dict[int, int] = {}
-        events = speak(cast(TtsClient, InstantTts()), tokens_of(texts))
-        async for event in events:
+        after: dict[int, Held] = {}
+        async for event in speak(cast(TtsClient, InstantTts()), tokens_of(texts)):
             if isinstance(event, SentenceEnded) and event.index in (1_000, 9_990):
-                gc.collect()
-                held[event.index] = sys.getallocatedblocks()
+                after[event.index] = held()
             assert not isinstance(event, Sound) or event.chunk.pcm
-        assert held[9_990] < held[1_000] + 2_000
+        assert after[1_000].is_no_less_than(after[9_990]), after
 
     asyncio.run(visit())
 
