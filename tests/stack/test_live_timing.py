@@ -34,10 +34,13 @@ from tests.stack.live_socket import (
 WRITTEN_S = {"The first one is written.": 0.5, "The second one is written.": 1.0, "The third one is written.": 1.5}
 TAKES_S = dict(zip(WRITTEN_S, (0.5, 1.2, 0.8), strict=True))
 
-SPELT = "Alpha bravo charlie delta echo foxtrot golf hotel india juliet."
+SPELT = (
+    "Alpha bravo charlie delta echo foxtrot golf hotel india juliet "
+    "kilo lima mike november oscar papa quebec romeo sierra tango."
+)
 WORDS = SPELT.split()
-WORD_MS = 210
-"""Of these words each; no piece of sound and no frame ends just where a word begins."""
+WORD_MS = 95
+"""Of these words each; no piece of sound and no fragment ends just where a word begins."""
 
 PIECE_MS = 100
 PAUSE_MS, LEAD_MS = 240, 100
