@@ -47,6 +47,9 @@ SENTENCES = (
     "There are {} more things to say before we end.",
 )
 LONG = "This is a rather long sentence that takes its time to be said aloud, number {}. "
+MUCH = 60
+"""Sentences of an answer that is interrupted: most of it is not made yet."""
+
 PAUSES_S = (1.0, 3.0, 6.0, 2.0)
 """Between answers; somebody else is speaking."""
 
@@ -116,14 +119,13 @@ async def timeline(tries: int) -> list[Row]:
     return rows
 
 
-async def first_sound_s(client: LiveClient, number: int) -> float:
-    """Return the time from the token after a sentence to its first sound."""
-    since = len(client.arrivals)
+async def first_sound_s(client: LiveClient, number: int, *, goes_on: bool = True) -> float:
+    """Return the time from the token after a sentence, or from its own last one, to its first sound."""
+    since, written_at = len(client.arrivals), 0.0
     sentence = SENTENCES[number % len(SENTENCES)].format(number)
-    for word in sentence.split():
-        await client.write(f" {word}")
+    for word in [*sentence.split(), *(["And"] if goes_on else [])]:
         await asyncio.sleep(0.02)
-    written_at = await client.write(" And")
+        written_at = await client.write(f" {word}")
     sound = await client.until(is_sound, since)
     await client.say(type="interrupt")
     await client.until(is_event("interrupted"), since)
@@ -147,7 +149,7 @@ async def first_fragment_s(client: LiveClient, number: int) -> float:
 async def stale_s(client: LiveClient, number: int, is_part: Callable[[Arrival], bool]) -> tuple[float, float]:
     """Return how long after an interruption was sent the last piece of the old answer came, and the word of it."""
     since = len(client.arrivals)
-    await client.write("".join(LONG.format(f"{number} and {part}") for part in range(6)))
+    await client.write("".join(LONG.format(f"{number} and {part}") for part in range(MUCH)))
     await client.until(is_part, since)
     await asyncio.sleep(0.05 + 0.02 * (number % 10))
     interrupted_at = await client.say(type="interrupt")
@@ -156,6 +158,7 @@ async def stale_s(client: LiveClient, number: int, is_part: Callable[[Arrival], 
     after = [arrival.at_s for arrival in client.arrivals[since:] if is_part(arrival) and arrival.at_s > interrupted_at]
     late = [at_s for at_s in after if at_s > told.at_s]
     assert not late, "something of the old answer followed"
+    assert told.event["sentence_index"] < MUCH - 1, "nothing was left to be said"
     return max(after, default=interrupted_at) - interrupted_at, told.at_s - interrupted_at
 
 
@@ -183,8 +186,10 @@ async def latency(tries: int) -> list[Row]:
         async with live(url, SPEECH, **PCM) as client:
             await first_sound_s(client, 0)
             sounds = [await first_sound_s(client, number) for number in range(1, tries)]
+            pauses = [await first_sound_s(client, number, goes_on=False) for number in range(1, tries)]
             stops = [await stale_s(client, number, is_sound) for number in range(tries)]
         rows = [spread("sentence over to first sound", sounds)]
+        rows.append(spread("sentence over to first sound, nothing follows it", pauses))
         for side in ("256x256", "512x512"):
             opened_at = time.perf_counter()
             async with live(url, VIDEO, size=side) as client:
@@ -202,13 +207,18 @@ async def latency(tries: int) -> list[Row]:
 
 @dataclass
 class Watched:
-    """What a viewer saw of a session: late fragments, and how far sound and pictures lie apart."""
+    """What a viewer saw of a session: how often it stood still, and how far the ends of sound and pictures lie apart.
+
+    A player that runs dry goes on when it can, so `began_s` moves with each time the film stood still. That lips
+    and sound belong together within a fragment is measured by `benchmarks.lipsync`.
+    """
 
     began_s: float = 0.0
     frames: int = 0
     speech_frames: int = 0
     late: int = 0
     latest_s: float = 0.0
+    stood_still_s: float = 0.0
     fragments: int = 0
     offset_s: float = 0.0
     holes: int = 0
@@ -219,9 +229,11 @@ class Watched:
         if arrival.event.get("type") != "video.fragment" or not arrival.data:
             return
         self.began_s = self.began_s or arrival.at_s
-        due_s = self.began_s + arrival.event["first_frame"] / FPS
-        self.late += arrival.at_s > due_s and self.fragments > 0
-        self.latest_s = max(self.latest_s, arrival.at_s - due_s)
+        late_s = max(0.0, arrival.at_s - self.began_s - arrival.event["first_frame"] / FPS)
+        self.late += late_s > 0
+        self.latest_s = max(self.latest_s, late_s)
+        self.stood_still_s += late_s
+        self.began_s += late_s
         self.fragments += 1
         moof = next(box.data for box in BoxReader().feed(arrival.data) if box.kind == "moof")
         pictures, sound = track_runs(moof)
@@ -291,6 +303,7 @@ async def sessions(counts: Sequence[int], duration_s: float, avatars: Sequence[s
                 "late_fragments": sum(one.late for one in watched),
                 "late_share": sum(one.late for one in watched) / fragments,
                 "latest_ms": 1000 * max(one.latest_s for one in watched),
+                "stood_still_share": sum(one.stood_still_s for one in watched) / (count * elapsed_s),
                 "holes": sum(one.holes for one in watched),
                 "av_offset_ms": 1000 * max(one.offset_s for one in watched),
                 "server_cores": (

@@ -31,6 +31,7 @@ ensure_venv() {
     if ! .venv/bin/python -c '' 2>/dev/null || ! grep -qF "$1/.venv" .venv/bin/activate; then
       python=$(find_python)
       echo "Making .venv with $python ..." >&2
+      [ ! -L .venv ] || rm .venv # it may be another checkout's, which --clear would empty
       "$python" -m venv --clear .venv
     fi
     if ! is_installed "$2"; then

@@ -6,11 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from services.avatar.app import create_app as create_avatar
-from services.avatar.settings import AvatarSettings
-from services.avatar.warming import FIRST
 from services.chassis.server import serve, until_signal
 from services.gateway.app import create_app as create_gateway
 from services.gateway.settings import GatewaySettings
@@ -24,10 +21,10 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Engines:
-    """Where the two inner services listen."""
+    """Where the two inner services listen; the second nowhere, where no films are made."""
 
     tts_url: str
-    avatar_url: str
+    avatar_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,30 @@ class WarmUp:
 
 
 @asynccontextmanager
-async def engine_services(warm: WarmUp | None = None) -> AsyncIterator[Engines]:
-    """Serve tts and avatar on free loopback ports until the block ends.
+async def engine_services(warm: WarmUp | None = None, *, video: bool = True) -> AsyncIterator[Engines]:
+    """Serve tts and, for `video`, avatar on free loopback ports until the block ends.
 
     An avatar to `warm` up is prepared while the speech engine is still loading.
     """
-    tts, avatar = TtsSettings(host=_LOOPBACK, port=0), AvatarSettings(host=_LOOPBACK, port=0)
+    tts = TtsSettings(host=_LOOPBACK, port=0)
+    servers: list[AbstractAsyncContextManager[str]] = [serve(create_tts(tts), tts)]
+    if video:
+        servers.append(_avatar_service(warm))
+    async with _together(*servers) as urls:
+        yield Engines(*urls)
+
+
+def _avatar_service(warm: WarmUp | None) -> AbstractAsyncContextManager[str]:
+    """Return the server of avatar. Imported here: where no films are made, nothing that makes them need be there."""
+    from services.avatar.app import create_app as create_avatar
+    from services.avatar.settings import AvatarSettings
+    from services.avatar.warming import FIRST
+
+    avatar = AvatarSettings(host=_LOOPBACK, port=0)
     if warm is not None:
         chosen = {"warm_avatar": warm.avatar or FIRST, "warm_width": warm.width, "warm_height": warm.height}
         avatar = avatar.model_copy(update=chosen)
-    async with _together(serve(create_tts(tts), tts), serve(create_avatar(avatar), avatar)) as (tts_url, avatar_url):
-        yield Engines(tts_url, avatar_url)
+    return serve(create_avatar(avatar), avatar)
 
 
 @asynccontextmanager
@@ -59,9 +69,8 @@ async def embedded_stack(settings: GatewaySettings) -> AsyncIterator[str]:
 
     The gateway stops first, so that work in flight still finds the services it needs.
     """
-    async with engine_services(WarmUp(settings.default_avatar)) as engines:
-        urls = {"tts_url": engines.tts_url, "avatar_url": engines.avatar_url}
-        settings = settings.model_copy(update=urls)
+    async with engine_services(WarmUp(settings.default_avatar), video=settings.enable_video) as engines:
+        settings = settings.model_copy(update=asdict(engines))
         async with serve(create_gateway(settings), settings) as url:
             yield url
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -55,6 +56,23 @@ def test_the_first_command_makes_a_film(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "hello.mp4")) as film:
         assert {stream.codec.name for stream in film.streams} == {"h264", "aac"}
         assert sum(1 for _ in film.decode(video=0)) > 50
+
+
+def test_the_command_uses_the_avatars_of_the_checkout_or_those_that_env_names(tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    shutil.copy(ROOT / "avatars" / "kenji" / "portrait.png", tmp_path / "people" / "boss.png")
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("AVATAR_DIR")}
+
+    def listed() -> str:
+        command = [ROOT / "scripts" / "talkie", "avatar", "list"]
+        done = subprocess.run(command, check=True, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, timeout=100)
+        return done.stdout.decode()
+
+    assert "kenji" in listed()
+    (tmp_path / ".env").write_text("VIDEO_AVATAR_DIR=people\n")
+    told = listed()
+    assert "boss.png" in told
+    assert "kenji" not in told
 
 
 def test_the_second_command_is_the_one_ci_calls() -> None:

@@ -64,6 +64,7 @@ def create_app(settings: AvatarSettings, engine: LipSyncEngine | None = None) ->
         settings,
         lifespan=lifespan,
         ready=lip_sync.check,
+        alive=lip_sync.check_alive,
         routers=[
             lipsync_router(settings, lip_sync, library, keeping),
             avatar_router(settings, library, Preparing(library, lip_sync), keeping),

@@ -187,8 +187,14 @@ class AvatarLibrary:
 
     def _paths(self) -> Iterator[Path]:
         if not self._folder.is_dir():
-            return iter(())
-        return (path for path in sorted(self._folder.iterdir()) if _FILE_NAME.fullmatch(path.name) and _is_avatar(path))
+            return
+        for path in sorted(self._folder.iterdir()):
+            if path.name.startswith(".") or not _is_avatar(path):  # hidden is what is still being written
+                continue
+            if _FILE_NAME.fullmatch(path.name):
+                yield path
+            else:
+                _log.warning("avatar %r left out: a name is 1 to 64 letters from a to z, digits, - and _", path.name)
 
     def _info(self, path: Path) -> AvatarInfo:
         if path.is_dir():

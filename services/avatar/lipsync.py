@@ -19,10 +19,14 @@ from services.avatar.mux import mux_segment
 from services.avatar.registry import ENGINES
 from services.avatar.segment import Segment
 from services.avatar.settings import AvatarSettings
+from services.avatar.steps import Steps
 from services.chassis.lane import EngineLane
-from services.contract.errors import ServiceError, Unavailable
+from services.contract.errors import EngineFailed, ServiceError, Unavailable
 
 _log = logging.getLogger(__name__)
+
+_STUCK_S = 300.0
+"""No fragment of film takes so long, on whatever it is rendered."""
 
 _MOST_URGENT = 256
 """Urgent requests that may wait: they are short, and films stand still for those that are refused."""
@@ -45,6 +49,7 @@ class LipSync:
         self._keeping = keeping
         self._failure: ServiceError = Unavailable("The lip-sync engine is still loading.", retry_after_s=2)
         self._tracks: LruCache[tuple[str, FrameSize], Any] = LruCache(settings.tracks_kept)
+        self._steps = Steps()
         self._urgent_lane = EngineLane("urgent lipsync", slots=settings.lanes, max_waiting=_MOST_URGENT)
         self.lane = EngineLane(
             "lipsync", slots=settings.lanes, max_waiting=settings.max_waiting, yields_to=self._urgent_lane
@@ -74,6 +79,12 @@ class LipSync:
     async def check(self) -> None:
         """Return when the engine can work; raise the `ServiceError` that says why not."""
         _ = self.engine
+        await self.check_alive()
+
+    async def check_alive(self) -> None:
+        """Return unless the engine is stuck; preparing an avatar, and loading, may take their time."""
+        if self._steps.longest_s > _STUCK_S:
+            raise EngineFailed("The lip-sync engine is stuck; the avatar service has to be started again.")
 
     async def film(
         self, actor: Actor, segment: Segment, *, use_cache: bool = True, urgent: bool = False
@@ -110,7 +121,7 @@ class LipSync:
         frames = self.engine.render(
             track, segment.speech, segment.first_frame, segment.fps, segment.frame_skip, segment.motion
         )
-        yield from mux_segment(frames, segment)
+        yield from self._steps.of(mux_segment(frames, segment))
 
 
 async def _once(film: bytes) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import CachingSettings
+from services.chassis.settings import CachingSettings, folder_of_checkout, log_level_named
 
 EngineName = Literal["portrait", "musetalk"]
 
@@ -19,19 +19,20 @@ class AvatarSettings(CachingSettings):
     model_config = SettingsConfigDict(env_prefix="AVATAR_")
 
     port: int = Field(8001, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    log_level: str = log_level_named("AVATAR_LOG_LEVEL", "LOG_LEVEL")
     max_body_bytes: int = Field(
         72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; ten minutes of PCM fit."
     )
     engine: EngineName = Field("portrait", description="Lip-sync engine.")
     avatar_dir: Path = Field(
-        Path("avatars"),
+        folder_of_checkout("avatars"),
         validation_alias=AliasChoices("AVATAR_DIR", "AVATAR_AVATAR_DIR", "VIDEO_AVATAR_DIR"),
         description="Folder of avatars: one folder or one picture each.",
     )
     models_dir: Path = Field(
-        Path("models"),
+        folder_of_checkout("models"),
         validation_alias=AliasChoices("AVATAR_MODELS_DIR", "MODELS_DIR"),
-        description="Folder of model files; the face module keeps its two small ones in `face/`.",
+        description="Folder of model files; the face module keeps its three small ones in `face/`.",
     )
     lanes: int = Field(
         2,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 class Breaker:
     """Closed while all is well; open for `first_s` after a failure, and twice as long after each further one.
 
-    When that time is over, one try is let through at a time (half-open): its success closes the
-    breaker, its failure opens it again, for `longest_s` at the most.
+    When that time is over, one try is let through (half-open): its success closes the breaker, its failure
+    opens it again, for `longest_s` at the most. One that takes longer than that is for the caller to wait for.
     """
 
     def __init__(self, first_s: float = 0.5, longest_s: float = 5.0, now: Callable[[], float] = time.monotonic) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -43,10 +45,12 @@ class LanguageDetector:
 
     def __init__(self, languages: Collection[str]) -> None:
         """Begin to load the model, for texts in `languages` (ISO 639-1 codes)."""
-        # Half a second of work that most texts do without, and that nobody need wait for at the start.
-        loader = ThreadPoolExecutor(1, thread_name_prefix="detector")
-        self._identifier = loader.submit(_load, languages)
-        loader.shutdown(wait=False)
+        self._languages = languages
+        self._loading = _loading()
+
+    def wait(self) -> None:
+        """Return once the model is loaded, after a second at the most: until then, detecting may block as long."""
+        self._loading.result()
 
     def detect(self, text: str) -> str:
         """Return the ISO 639-1 code of the language `text` is most likely written in."""
@@ -55,16 +59,26 @@ class LanguageDetector:
     def _by_statistics(self, text: str) -> str:
         possible = [
             (language, probability * _prior(language))
-            for language, probability in self._identifier.result().rank(text)
+            for language, probability in self._identifier.rank(text)
             if language not in _FOREIGN_LETTERS or not _FOREIGN_LETTERS[language].search(text)
         ]
         return str(max(possible, key=lambda pair: pair[1])[0])
 
+    @functools.cached_property
+    def _identifier(self) -> LanguageIdentifier:
+        identifier = copy.copy(self._loading.result())
+        identifier.set_languages(sorted(set(identifier.nb_classes) & set(self._languages)))
+        return identifier
 
-def _load(languages: Collection[str]) -> LanguageIdentifier:
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(sorted(set(identifier.nb_classes) & set(languages)))
-    return identifier
+
+@functools.cache
+def _loading() -> Future[LanguageIdentifier]:
+    """Return the model that all detectors share."""
+    # A second of work that most texts do without, and that nobody need wait for at the start.
+    loader = ThreadPoolExecutor(1, thread_name_prefix="detector")
+    model = loader.submit(LanguageIdentifier.from_model_file, MODEL_FILE, norm_probs=True)
+    loader.shutdown(wait=False)
+    return model
 
 
 def _by_script(text: str) -> str | None:

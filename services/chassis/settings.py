@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+def folder_of_checkout(name: str) -> Path:
+    """Return where a folder of the checkout lies, from wherever Talkie is run; without one, the working directory's."""
+    return _CHECKOUT / name if (_CHECKOUT / "pyproject.toml").is_file() else Path(name)
+
+
+def log_level_named(*names: str) -> Any:
+    """Return the field of a log level that is read under these names, the first before the others."""
+    return Field(
+        "INFO",
+        validation_alias=AliasChoices(*names),
+        pattern=r"(?i)^(debug|info|warn|warning|error|critical)$",
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
 
 
 class ServiceSettings(BaseSettings):
@@ -15,7 +33,7 @@ class ServiceSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(0, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: str = log_level_named("LOG_LEVEL")
     max_body_bytes: int = Field(32 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413.")
     drain_s: float = Field(30.0, ge=0, description="How long work in flight may go on after SIGTERM.")
 

@@ -38,4 +38,4 @@ def _findings() -> Iterator[Finding]:
     yield making.lip_sync(avatar)
     yield making.face_models(avatar)
     yield machine.gpu()
-    yield machine.redis()
+    yield machine.redis(tts.redis_url)

@@ -59,9 +59,9 @@ def gpu() -> Finding:
     return Finding("GPU", "works", "; ".join(answer.stdout.strip().splitlines()))
 
 
-def redis() -> Finding:
-    """Ping the Redis that `REDIS_URL` names; its password is never shown."""
-    url = urlsplit(os.environ.get("REDIS_URL", ""))
+def redis(redis_url: str) -> Finding:
+    """Ping the Redis of the services; its password is never shown."""
+    url = urlsplit(redis_url)
     if not url.hostname:
         return Finding("Redis", "optional", "REDIS_URL is not set; one machine needs none")
     where = url.hostname, url.port or 6379

@@ -156,6 +156,7 @@ class SpeechEngineInfo(BaseModel):
     default_voice: str
     voices: list[Voice]
     languages: list[str] = Field(description="BCP 47 tags.")
+    checkpoints: list[str] = Field([], description="Those that are here, of engines that have several: base_0.6b ...")
 
 
 class ReferenceInfo(BaseModel):

@@ -24,6 +24,7 @@ class Ahead(Generic[T]):
         self._queue: asyncio.Queue[T] = asyncio.Queue(most_ahead)
         self._filling = asyncio.create_task(self._fill())
         self._closing: asyncio.Task[None] | None = None
+        self._dropped = False
 
     def __aiter__(self) -> Ahead[T]:
         return self
@@ -33,20 +34,30 @@ class Ahead(Generic[T]):
             get = asyncio.create_task(self._queue.get())
             try:
                 await asyncio.wait([get, self._filling], return_when=asyncio.FIRST_COMPLETED)
-                if get.done():
+                if get.done() and not self._dropped:
                     return get.result()
             finally:
                 get.cancel()
+        if self._dropped:
+            raise StopAsyncIteration
         if not self._queue.empty():
             return self._queue.get_nowait()
         self._filling.result()
         raise StopAsyncIteration
 
+    def drop(self) -> None:
+        """Stop the source, and give no more of what it made: for the reader, this is the end."""
+        self._dropped = True
+        self._stop()
+
     async def aclose(self) -> None:
         """Stop the source."""
+        await asyncio.shield(self._stop())
+
+    def _stop(self) -> asyncio.Task[None]:
         # The reader's task may be cancelled again at every await, so closing has its own.
         self._closing = self._closing or asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        return self._closing
 
     async def _close(self) -> None:
         await end_tasks(self._filling)
@@ -58,11 +69,15 @@ class Ahead(Generic[T]):
 
 
 async def side_by_side(
-    sources: AsyncGenerator[AsyncGenerator[T, None], None], at_once: int, most_ahead: int
+    sources: AsyncGenerator[AsyncGenerator[T, None], None],
+    at_once: int,
+    most_ahead: int,
+    begun: Callable[[Ahead[T]], None] | None = None,
 ) -> AsyncGenerator[T, None]:
     """Yield what each of `sources` yields, one source after the other.
 
-    Up to `at_once` of them run at once, each up to `most_ahead` items before its turn.
+    Up to `at_once` of them run at once, each up to `most_ahead` items before its turn. `begun` is given each one as
+    it begins, before the next is asked for: whoever drops it has it passed over.
     """
     running: set[Ahead[T]] = set()
     free = asyncio.Semaphore(at_once)
@@ -72,6 +87,8 @@ async def side_by_side(
             await free.acquire()
             one = Ahead(source, most_ahead)
             running.add(one)
+            if begun is not None:
+                begun(one)
             yield one
 
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
@@ -26,6 +26,7 @@ from services.gateway.fetching import AudioFetcher
 from services.gateway.jobs.office import open_office
 from services.gateway.jobs.videos import VideoJobs
 from services.gateway.keeping import Keeping
+from services.gateway.languages import detector
 from services.gateway.live.pages import Pages
 from services.gateway.live.rest import Rest
 from services.gateway.live.seats import Seats
@@ -56,7 +57,7 @@ from services.gateway.routes.status import status_router
 from services.gateway.routes.synthesize import synthesize_router
 from services.gateway.routes.twilio import twilio_router
 from services.gateway.routes.video import video_router
-from services.gateway.routes.videos import videos_router
+from services.gateway.routes.videos import no_videos_router, videos_router
 from services.gateway.routes.voices import voices_router
 from services.gateway.routes.whep import WebRtc, whep_router
 from services.gateway.settings import GatewaySettings
@@ -75,6 +76,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        detector()  # it loads from here on, and nobody has to wait for it
         tasks = [asyncio.create_task(work) for work in parts.background()]
         yield
         await end_tasks(*tasks)
@@ -85,7 +87,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         if settings.enable_video:
             await parts.animator.check_ready()
 
-    routers = [*parts.video_routers(), *parts.speech_routers(), *parts.live_routers(), metrics_router(registry)]
+    routers = [parts.video_router(), *parts.speech_routers(), *parts.live_routers(), metrics_router(registry)]
     app = create_service_app("Talkie", settings, lifespan=lifespan, ready=ready, routers=routers)
     app.mount("/", StaticFiles(directory=_STUDIO, html=True), name="studio")
     return app
@@ -127,9 +129,16 @@ class _Parts:
             works.append(self._office.worker.run())
         if self._settings.prerender_speech:
             works.append(prerender(self._settings.prerender_speech, partial(speak_for_later, self.tts)))
-        if self._films_here and self._settings.prerender:
-            works.append(prerender(self._settings.prerender, partial(film_for_later, self._casting, self._films)))
+        if self._settings.prerender:
+            works.append(self._prerender())
         return works
+
+    async def _prerender(self) -> None:
+        if self._films_here:
+            await prerender(self._settings.prerender, partial(film_for_later, self._casting, self._films))
+        else:
+            why = "USE_NEWAVATA_API=true" if self._settings.enable_video else "ENABLE_VIDEO=false"
+            _log.warning("GATEWAY_PRERENDER has no effect: no films are made here (%s)", why)
 
     async def close(self) -> None:
         """Let go of connections: first of those who look and listen, then of the services."""
@@ -146,10 +155,21 @@ class _Parts:
             await self.animator.aclose()
         await self._keeping.close()
 
-    def video_routers(self) -> list[APIRouter]:
-        """Return the routes of films."""
-        if isinstance(self.animator, NewAvataClient):
-            return [remote_video_router(self._casting, self.animator), newavata_proxy(self._casting, self.animator)]
+    def video_router(self) -> APIRouter:
+        """Return the routes of films; where video is switched off, each of them says so."""
+        films = APIRouter(dependencies=[Depends(self._video_is_on)])
+        remote = self.animator if isinstance(self.animator, NewAvataClient) else None
+        for router in self._remote_routers(remote) if remote else self._film_routers():
+            films.include_router(router)
+        return films
+
+    async def _video_is_on(self) -> None:
+        self._casting.check_video()
+
+    def _remote_routers(self, server: NewAvataClient) -> list[APIRouter]:
+        return [remote_video_router(self._casting, server), newavata_proxy(server), no_videos_router()]
+
+    def _film_routers(self) -> list[APIRouter]:
         settings, office = self._settings, self._office
         turns = Turns(settings.films_at_once, settings.films_waiting)
         studio = NewAvataStudio(
@@ -168,7 +188,7 @@ class _Parts:
         return [
             video_router(self._casting, self._films, self._speakers, self.tts, self._avatar, self._keeping.films),
             videos_router(jobs, office.shelf),
-            newavata_router(studio, self._casting, self._speakers, self._avatar, self._results),
+            newavata_router(studio, self._speakers, self._avatar, self._results),
         ]
 
     def speech_routers(self) -> list[APIRouter]:

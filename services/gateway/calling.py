@@ -15,20 +15,32 @@ from services.chassis.logs import request_id
 from services.chassis.problems import REQUEST_ID_HEADER
 from services.contract.errors import AtCapacity, EngineFailed, Problem, RemoteError, ServiceError, Unavailable
 from services.gateway.replicas import Replica, Replicas
+from services.gateway.watching import Watch
 
 CONNECT_TIMEOUT_S = 2.0
 PATIENCE_S = 60.0
 """How long work that has begun waits for a lane: refused is who comes, not who was let in."""
 
 _SILENCE_TIMEOUT_S = 120.0
-_READINESS_TIMEOUT_S = 3.0
+_HEALTH_TIMEOUT_S = 3.0
+_ASKED_AGAIN_S = 2.0
+"""Pause of who waits for a lane: whoever kept away for as long as a full service says would find newcomers in it."""
+
+_IDLE_S = 3.0
+"""How long connections are kept without work. The services hang up after five seconds, and a request sent on
+one in that very moment would break."""
+
 _REASON = TypeAdapter(dict[str, str])
 
 
 def _kept_alive() -> list[tuple[int, int, int]]:
-    """Return the socket options by which a machine that vanished is noticed within twenty seconds."""
+    """Return the socket options by which a machine that vanished is noticed within twenty seconds.
+
+    Keepalive asks one that is silent; it waits while something is on its way, for which there is a limit in ms.
+    """
     options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # names that not every system has
+    # Names that not every system has.
+    wanted = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
     return options + [
         (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted.items() if hasattr(socket, name)
     ]
@@ -42,9 +54,10 @@ class ServiceClient:
         self._name = name
         self.replicas = Replicas(name, urls)
         timeout = httpx.Timeout(_SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=_IDLE_S)
         transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False, socket_options=_kept_alive())
         self._http = httpx.AsyncClient(base_url=self.replicas.base_url, timeout=timeout, transport=transport)
+        self._watch = Watch(self._lives)
 
     async def check_ready(self) -> None:
         """Return when one of the service is ready; raise `Unavailable` otherwise."""
@@ -64,7 +77,7 @@ class ServiceClient:
     async def _readiness(self, replica: Replica) -> ServiceError | None:
         """Return None when the replica is ready, else why it is not."""
         try:
-            answer = await self._http.get(f"{replica.url}/health/ready", timeout=_READINESS_TIMEOUT_S)
+            answer = await self._http.get(f"{replica.url}/health/ready", timeout=_HEALTH_TIMEOUT_S)
         except httpx.TransportError as error:
             return self._away(error)
         if answer.status_code == 200:
@@ -75,8 +88,17 @@ class ServiceClient:
             reason = f"it answered {answer.status_code}"
         return Unavailable(f"The {self._name} service is not ready: {reason}")
 
+    async def _lives(self, replica: Replica) -> bool:
+        """Return whether the replica says that it goes on, whatever it may be busy with."""
+        try:
+            answer = await self._http.get(f"{replica.url}/health/live", timeout=_HEALTH_TIMEOUT_S)
+        except httpx.TransportError:
+            return False
+        return answer.status_code != Unavailable.status
+
     async def aclose(self) -> None:
         """Close the connections."""
+        await self._watch.aclose()
         await self.replicas.aclose()
         await self._http.aclose()
 
@@ -117,16 +139,20 @@ class ServiceClient:
     async def _asked(self, replica: Replica, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         target = httpx.URL(replica.url)
         request.url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
-        with replica.working():
+        with replica.exchange() as exchange:
+            self._watch.over(replica)
             try:
-                answer = await self._http.send(request, stream=True)
+                if exchange.trying and not await self._lives(replica):  # work would wait for it for longer
+                    raise httpx.ReadTimeout("It does not say that it lives.")
+                answer = await exchange.answer(self._http.send(request, stream=True))
+                if answer.is_error:
+                    await answer.aread()
             except httpx.TransportError as error:
                 replica.failed()
                 raise self._away(error) from error
             replica.succeeded()
             try:
                 if answer.is_error:
-                    await answer.aread()
                     raise self._problem(answer)
                 yield answer
             finally:
@@ -142,9 +168,10 @@ class ServiceClient:
                     answer = await stack.enter_async_context(self._answer(request))
                     break
                 except ServiceError as error:
-                    if error.code != AtCapacity.code or time.monotonic() >= patient_until:
+                    left_s = patient_until - time.monotonic()
+                    if error.code != AtCapacity.code or left_s <= 0:
                         raise
-                    await asyncio.sleep(error.retry_after_s or 1)
+                    await asyncio.sleep(min(error.retry_after_s or 1, _ASKED_AGAIN_S, left_s))
             yield answer
 
     async def _read(self, request: httpx.Request) -> httpx.Response:

@@ -86,6 +86,10 @@ class TtsClient(ServiceClient):
         """Return which engine speaks unless another is asked for, and its voices."""
         return SpeechEngineInfo.model_validate_json(await self._get("/v1/engine"))
 
+    async def name(self) -> str:
+        """Return the name of the engine that speaks unless another is asked for."""
+        return (await self.engine()).engine
+
     async def engines(self) -> list[SpeechEngineInfo]:
         """Return all engines that speak here, as they were some seconds ago: nearly every request asks."""
         return await self._engines.get()

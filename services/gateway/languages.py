@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 
+from anyio import to_thread
+
 from services.chassis.detect import LanguageDetector
 from services.contract.languages import LANGUAGE_NAMES
 from services.contract.speech import AUTO
@@ -40,6 +42,8 @@ class Languages:
         self._settled: dict[str, str] = {}
         self._spoken: dict[int, str] = {}
         self._settling: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._telling: dict[str, str] = {}
+        """The first sentence in each writing that is long enough to tell its language."""
         self._behind = 0
         """All sentences before this one are spoken, or left out."""
         self.go_on(text)
@@ -50,20 +54,37 @@ class Languages:
         if _KANA.search(text):
             self._settled.setdefault(_EAST_ASIAN, "ja")
 
+    async def ready(self) -> None:
+        """Return once languages can be found out, if anybody has to."""
+        if _is_auto(self._asked):
+            await to_thread.run_sync(detector().wait)
+
     async def in_turn(self, number: int, sentence: str) -> None:
         """Return when sentence `number` can be asked for.
 
         One whose language hangs on those before it waits for them: however many sentences of a text are
-        spoken side by side, they are spoken in the same languages.
+        spoken side by side, they are spoken in the same languages. One that tells the same language as the
+        first that told any need not wait.
         """
+        writing = _writing(sentence)
+        if _is_telling(sentence):
+            self._telling.setdefault(writing, sentence)
         while self._behind < number:
-            if _writing(sentence) and self.of(sentence) != AUTO:
+            if writing and (self.of(sentence) != AUTO or await self._tells_the_same(sentence)):
                 return
             await self._settling[self._behind].wait()
 
+    async def _tells_the_same(self, sentence: str) -> bool:
+        """Whether a sentence is in the language that those before it will settle, as far as can be told."""
+        first = self._telling.get(_writing(sentence))
+        if first is None or not _is_telling(sentence):
+            return False
+        detect = detector().detect
+        return first == sentence or await to_thread.run_sync(lambda: detect(first) == detect(sentence))
+
     def of(self, sentence: str, number: int | None = None) -> str:
         """Return the language to ask for; Auto while it has to be found out."""
-        if self._asked.strip().lower() not in ("", AUTO.lower()):
+        if not _is_auto(self._asked):
             return self._asked
         writing = _writing(sentence)
         if writing:
@@ -76,13 +97,13 @@ class Languages:
         """Return the language whose numbers and signs `sentence` is read in. Blocking."""
         if (language := self.of(sentence, number)) != AUTO or not _NOT_WORDS.search(sentence):
             return language
-        return _detector().detect(self._text)
+        return detector().detect(self._text)
 
     def settle(self, sentence: str, language: str, number: int | None = None) -> None:
         """Say which language `sentence` was spoken in, the next one by default."""
         place = self._behind if number is None else number
         self._spoken[place] = language
-        if sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS:
+        if _is_telling(sentence):
             self._settled.setdefault(_writing(sentence), language)
         self.leave(place)
 
@@ -100,8 +121,17 @@ class Languages:
 
 
 @functools.cache
-def _detector() -> LanguageDetector:
+def detector() -> LanguageDetector:
+    """Return the gateway's detector; it loads from the first call on."""
     return LanguageDetector(LANGUAGE_NAMES)
+
+
+def _is_auto(language: str) -> bool:
+    return language.strip().lower() in ("", AUTO.lower())
+
+
+def _is_telling(sentence: str) -> bool:
+    return sum(map(str.isalpha, sentence)) >= _TELLING_LETTERS
 
 
 def _writing(text: str) -> str:

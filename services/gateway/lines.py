@@ -59,19 +59,18 @@ def lines_of(
     that cannot be read.
     """
     if _SSML.match(text):
-        return _lines_of_spans(
-            parse_ssml(text, "" if language.lower() == AUTO.lower() else primary_tag(language)), language
-        )
+        spans = parse_ssml(text, "" if language.lower() == AUTO.lower() else primary_tag(language))
+        return _lines_of_spans(spans, language, longest_chars)
     if not split:
         return [Line(text.strip(), 0.0)] if text.strip() else []
     return [Line(sentence.text, PAUSE_S[sentence.pause]) for sentence in split_sentences(text, language, longest_chars)]
 
 
-def _lines_of_spans(spans: list[Span], language: str) -> list[Line]:
+def _lines_of_spans(spans: list[Span], language: str, longest_chars: int) -> list[Line]:
     lines: list[Line] = []
     lead_s = 0.0
     for span in spans:
-        found = list(_lines_of_span(span, language))
+        found = list(_lines_of_span(span, language, longest_chars))
         if lines:
             lines[-1] = replace(lines[-1], pause_s=span.pause_before_s)
         else:
@@ -82,10 +81,10 @@ def _lines_of_spans(spans: list[Span], language: str) -> list[Line]:
     return lines
 
 
-def _lines_of_span(span: Span, language: str) -> Iterator[Line]:
+def _lines_of_span(span: Span, language: str, longest_chars: int) -> Iterator[Line]:
     like = Line("", 0.0, 0.0, span.speed, span.pitch, span.language, span.phonemes, span.as_is)
     if span.as_is or span.phonemes:
         yield replace(like, text=span.text)
         return
-    for sentence in split_sentences(span.text, span.language or language):
+    for sentence in split_sentences(span.text, span.language or language, longest_chars):
         yield replace(like, text=sentence.text, pause_s=PAUSE_S[sentence.pause])

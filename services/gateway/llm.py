@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_TOLD_CHARS = 300
 _DATA, _END = "data:", "[DONE]"
+_SILENT = "The language model wrote nothing for too long."
 _NOT_NOW, _NOT_SO = (429, 503), (400, 413, 422)
 
 
@@ -35,7 +37,8 @@ class _Delta(BaseModel):
 
 
 class _Choice(BaseModel):
-    delta: _Delta = _Delta()
+    delta: _Delta | None = None
+    finish_reason: str | None = None
 
 
 class _Chunk(BaseModel):
@@ -64,6 +67,7 @@ class ChatCompletions:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         timeout = httpx.Timeout(silence_s, connect=_CONNECT_TIMEOUT_S)
         self._http = httpx.AsyncClient(headers=headers, timeout=timeout)
+        self._silence_s = silence_s
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._model = model
 
@@ -85,25 +89,35 @@ class ChatCompletions:
             async with self._http.stream("POST", self._url, json=body) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, (await answer.aread()).decode(errors="replace"))
-                ended = False
-                async for line in answer.aiter_lines():
-                    if not line.startswith(_DATA):
-                        continue
-                    data = line.removeprefix(_DATA).strip()
-                    if ended := data == _END:
-                        break
-                    if text := _text_of(data):
+                finished = False
+                async for data in self._messages(answer):
+                    text, is_last = _text_of(data) if data != _END else ("", True)
+                    finished = finished or is_last
+                    if text:
                         yield text
-                if not ended:
+                if not finished:
                     raise EngineFailed("The language model broke off before the end of its answer.")
         except httpx.ConnectError as error:
             raise Unavailable("The language model cannot be reached (LLM_BASE_URL).", retry_after_s=5) from error
         except httpx.TimeoutException as error:
-            raise EngineFailed("The language model wrote nothing for too long.") from error
+            raise EngineFailed(_SILENT) from error
         except httpx.RequestError as error:
             raise EngineFailed("The language model broke off before the end of its answer.") from error
         except ValueError as error:  # of JSON: what it is asked holds no number, or half a letter
             raise InvalidRequest("messages: this cannot be sent as JSON.", param="messages") from error
+
+    async def _messages(self, answer: httpx.Response) -> AsyncGenerator[str, None]:
+        """Yield what the events say, to the end; some servers leave out the last one."""
+        heard_at_s = time.monotonic()
+        async for line in answer.aiter_lines():
+            if line.startswith(_DATA):
+                heard_at_s = time.monotonic()
+                data = line.removeprefix(_DATA).strip()
+                yield data
+                if data == _END:
+                    return
+            elif time.monotonic() - heard_at_s > self._silence_s:  # proxies keep a silent connection awake
+                raise EngineFailed(_SILENT)
 
 
 def language_model(settings: GatewaySettings) -> ChatCompletions | None:
@@ -132,14 +146,18 @@ class Answer:
                 self.failure = error
 
 
-def _text_of(data: str) -> str:
+def _text_of(data: str) -> tuple[str, bool]:
+    """Return what an event adds to the answer, and whether that is its end."""
     try:
         chunk = _Chunk.model_validate_json(data)
     except ValidationError as error:
         raise EngineFailed("The language model sent something else than an answer.") from error
     if chunk.error is not None:
         raise EngineFailed(f"The language model failed: {str(chunk.error)[:_MOST_TOLD_CHARS]}")
-    return "".join(choice.delta.content or "" for choice in chunk.choices[:1])
+    if not chunk.choices:
+        return "", False
+    [choice] = chunk.choices[:1]
+    return (choice.delta and choice.delta.content) or "", choice.finish_reason is not None
 
 
 def _refusal(status: int, told: str) -> ServiceError:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from functools import partial
+
+from anyio import to_thread
 
 from services.contract.errors import InvalidRequest
 from services.contract.speech import AUTO, CODEC_FRAME_SAMPLES, SAMPLE_BYTES, Manner
@@ -57,9 +60,10 @@ async def narrate(tts: TtsClient, narration: Narration) -> AsyncGenerator[Piece,
 
     Raises `InvalidRequest` for text without words, and whatever the service refuses.
     """
-    lines = lines_of(narration.text, narration.language, split=narration.split, longest_chars=narration.longest_chars)
+    lines_there = partial(lines_of, split=narration.split, longest_chars=narration.longest_chars)
+    lines = await to_thread.run_sync(lines_there, narration.text, narration.language)
     if not lines:
-        raise InvalidRequest("There is nothing to say; send at least one word.", param="input")
+        raise InvalidRequest("text: there is nothing to say; send at least one word.", param="text")
     manner = narration.manner.model_copy(update={"sample_rate_hz": SPEECH_SAMPLE_RATE_HZ})
     reader = Reader(tts, manner, Languages(narration.language, narration.text))
 

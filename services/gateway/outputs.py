@@ -6,7 +6,7 @@ import hashlib
 
 from cachetools import TTLCache
 
-from services.contract.errors import NotFound
+from services.contract.errors import NotFound, TooLarge
 
 _KEPT_BYTES = 256 * 1024**2
 _KEPT_S = 3600.0
@@ -19,10 +19,17 @@ class Outputs:
         self._files: TTLCache[str, bytes] = TTLCache(kept_bytes, kept_s, getsizeof=len)
 
     def keep(self, content: bytes, suffix: str) -> str:
-        """Return the name under which `content` can be fetched; equal content has one name."""
+        """Return the name under which `content` can be fetched; equal content has one name.
+
+        Raises `TooLarge` when there is not so much room.
+        """
+        if len(content) > self._files.maxsize:
+            mib = self._files.maxsize / 1024**2
+            raise TooLarge(
+                f"The sound is larger than the {mib:g} MiB that are kept for fetching; send the text in parts."
+            )
         name = f"{hashlib.sha256(content).hexdigest()[:32]}.{suffix}"
-        if len(content) <= self._files.maxsize:
-            self._files[name] = content
+        self._files[name] = content
         return name
 
     def fetch(self, name: str) -> bytes:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from services.chassis.breaker import Breaker
 from services.contract.errors import Unavailable
+from services.gateway.exchange import Exchange
 
 _log = logging.getLogger(__name__)
 
@@ -24,17 +25,24 @@ class Replica:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.in_flight = 0
+        self.exchanges: set[Exchange] = set()
         self.breaker = Breaker()
 
+    def to_be_asked(self) -> bool:
+        """Return whether all is well with it, or it is time for one try, which nobody makes already."""
+        if self.breaker.closed:
+            return True
+        return not any(exchange.trying for exchange in self.exchanges) and self.breaker.allows()
+
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Count as load until the block ends."""
-        self.in_flight += 1
+    def exchange(self) -> Iterator[Exchange]:
+        """Give an exchange that counts as load until the block ends."""
+        exchange = Exchange(trying=not self.breaker.closed)
+        self.exchanges.add(exchange)
         try:
-            yield
+            yield exchange
         finally:
-            self.in_flight -= 1
+            self.exchanges.discard(exchange)
 
     def failed(self) -> None:
         """Say that it did not answer, or broke off."""
@@ -91,8 +99,8 @@ class Replicas:
         left = [replica for replica in known if replica not in tried]
         turn = next(self._turns) % max(1, len(left))
         in_turn = left[turn:] + left[:turn]
-        for replica in sorted(in_turn, key=lambda one: (one.breaker.closed, one.in_flight)):
-            if len(known) == 1 or replica.breaker.allows():
+        for replica in sorted(in_turn, key=lambda one: (one.breaker.closed, len(one.exchanges))):
+            if len(known) == 1 or replica.to_be_asked():
                 return replica
         raise Unavailable(f"No replica of the {self._service} service at {self.base_url} answers.", retry_after_s=2)
 

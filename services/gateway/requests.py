@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.chassis.problems import invalid_request_of
+from services.contract.newavata import PRESETS
 from services.contract.speech import AUTO
 from services.contract.video import Fps, Quality
 from services.gateway.bodies import read_fields
+from services.gateway.nulls import NullsUnsaid
 
-_SHORT_SIDE_PX: dict[Quality, int] = {"low": 360, "medium": 480, "high": 720}
+_SHORT_SIDE_PX = {quality: int(resolution.removesuffix("p")) for quality, (resolution, _) in PRESETS.items()}
 _DEFAULT_SIDE_PX = 512
 _LARGEST_SIDE_PX = 3840
 _SMALLEST_SIDE_PX = 128
@@ -22,7 +24,13 @@ _SMALLEST_SIDE_PX = 128
 Aspect = Literal["1:1", "16:9", "9:16"]
 
 
-class FilmFields(BaseModel):
+def _frame_skip_of(fields: dict[str, Any]) -> int:
+    """Return the frame skip of a request that does not say: its quality's."""
+    quality: Quality | None = fields.get("quality")
+    return PRESETS[quality][1] if quality else 1
+
+
+class FilmFields(NullsUnsaid):
     """How a film is to be; `avatar_path`, `tts_voice` are other names of two of the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=200_000)
@@ -32,15 +40,20 @@ class FilmFields(BaseModel):
     avatar_path: str = Field("", max_length=100, description="The same as `avatar`.")
     voice: str = Field("", max_length=100, description="Name of a voice; empty for the one that suits the avatar.")
     tts_voice: str = Field("", max_length=100, description="The same as `voice`.")
-    tts_engine: str = Field("", max_length=40, description="Must be the engine that runs, or empty.")
+    tts_engine: str = Field("", max_length=40, description="One of /video/tts_engines; empty or 'auto' for any.")
     model_size: str = Field("", max_length=10, description="0.6b or 1.7b, for speech engines that have sizes.")
     ref_audio: str = Field("", max_length=200, description="Name of a stored reference, for engines that clone.")
     ref_text: str = Field("", max_length=5_000, description="What is said in the reference.")
-    quality: Quality | None = Field(None, description="low is 360p, medium 480p, high 720p.")
+    quality: Quality | None = Field(None, description="low is 360p, medium 480p, high 720p; see frame_skip.")
     size: str = Field("", max_length=11, description="Frame size such as 1280x720; wins over quality and aspect.")
     aspect: Aspect = "1:1"
     fps: Fps = Fraction(25)
-    frame_skip: int = Field(1, ge=1, le=3, description="Mouths generated in every n-th frame, for engines on a GPU.")
+    frame_skip: int = Field(
+        default_factory=_frame_skip_of,
+        ge=1,
+        le=3,
+        description="Mouths generated in every n-th frame, for engines on a GPU; medium quality is 2, low 3, else 1.",
+    )
     speed: float = Field(1.0, ge=0.25, le=4.0)
     pitch: float = Field(1.0, ge=0.5, le=2.0)
     instructions: str = Field("", max_length=5_000, description="How to speak, for models that take it.")

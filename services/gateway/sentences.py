@@ -11,6 +11,8 @@ from enum import Enum
 import sentencex
 
 from services.contract.languages import primary_tag
+from services.contract.speech import AUTO
+from services.gateway.languages import detector
 from services.gateway.markup import without_markup
 
 LONGEST_SENTENCE_CHARS = 400
@@ -25,6 +27,9 @@ _SPACE = re.compile(r"\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _WORD = re.compile(r"[^\W_]")
 _INITIAL = re.compile(r"(?:^|[\s(«„“\"'.-])[^\W\d_]\.$")
+_TELLING_CHARS = 1_000
+"""As much of a text as its language is told by."""
+
 _MOST_ACCENTS = 16
 """Accents kept with their letter; more are no writing."""
 
@@ -55,7 +60,7 @@ class Sentence:
 def split_sentences(text: str, language: str, longest_chars: int = LONGEST_SENTENCE_CHARS) -> list[Sentence]:
     """Return the pieces of `text` in order; together they are every word of it, without Markdown's marks.
 
-    `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations. Sentences longer
+    `language` is a name or BCP 47 tag, or Auto; it only helps to know abbreviations. Blocking. Sentences longer
     than `longest_chars` are cut at the ends of clauses, those longer than 400 anywhere.
     """
     code = likely_language(text, language)
@@ -131,10 +136,19 @@ def has_words(text: str) -> bool:
     return _WORD.search(text) is not None
 
 
-def likely_language(text: str, language: str) -> str:
-    """Return the two-letter tag of the language `text` is in: by its script, else as `language` says, else en."""
-    for code, script in _SCRIPTS:
-        if script.search(text):
-            return code
+def likely_language(text: str, language: str, before: str = "") -> str:
+    """Return the two-letter tag of the language `text` is in: by its script, else as `language` says, else en.
+
+    Where that is Auto it is found out, by what stands `before` the text, too. Blocking while the detector loads.
+    """
+    if (code := language_of_script(text)) is not None:
+        return code
     tag = primary_tag(language)
+    if tag in ("", AUTO.lower()):
+        return detector().detect((before + text)[:_TELLING_CHARS])
     return tag if len(tag) == 2 else "en"
+
+
+def language_of_script(text: str) -> str | None:
+    """Return the two-letter tag of the language whose letters are in `text`, where it alone has them."""
+    return next((code for code, script in _SCRIPTS if script.search(text)), None)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import CachingSettings
+from services.chassis.settings import CachingSettings, log_level_named
 from services.contract.push import TransferMethod
 from services.gateway.requests import VideoRequest
 
@@ -37,6 +37,7 @@ class GatewaySettings(CachingSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    log_level: str = log_level_named("GATEWAY_LOG_LEVEL", "LOG_LEVEL")
     max_body_bytes: int = Field(
         72 * 1024 * 1024, gt=0, description="Larger request bodies are answered with 413; a clip of an avatar fits."
     )

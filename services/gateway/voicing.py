@@ -10,12 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.contract.speech import AUTO, Generation, Manner, SpeechEngineInfo
 from services.gateway.casting import size_of
 from services.gateway.copying import Copying
+from services.gateway.nulls import NullsUnsaid
 
 _OPENAI_VOICES = {
     **dict.fromkeys(("alloy", "coral", "fable", "marin", "nova", "sage", "shimmer"), "female"),
     **dict.fromkeys(("ash", "ballad", "cedar", "echo", "onyx", "verse"), "male"),
 }
 """What the names stand for that OpenAI's clients send by default; X-Talkie-Voice tells which voice spoke."""
+
+_VLLM_OMNI_VOICES = dict.fromkeys(("Vivian", "vivian"), "female")
+"""The same for vLLM-Omni's clients. Where voices are copied, somebody's own may be called so."""
 
 
 class VoiceId(BaseModel):
@@ -26,13 +30,16 @@ class VoiceId(BaseModel):
     id: str = Field(max_length=100)
 
 
-class VoiceFields(BaseModel):
+VoiceName = Annotated[str, Field(max_length=100)] | VoiceId
+
+
+class VoiceFields(NullsUnsaid):
     """The fields that say who speaks, and how."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field("", max_length=100, description="An engine of /v1/models; other names leave the choice here.")
-    voice: Annotated[str, Field(max_length=100)] | VoiceId = ""
+    voice: VoiceName = ""
     instructions: str = Field("", max_length=5_000, description="How to speak, for models that take it.")
     speed: float = Field(1.0, ge=0.25, le=4.0)
     language: str = Field(AUTO, max_length=40)
@@ -63,7 +70,9 @@ async def manner_of(fields: VoiceFields, engines: Sequence[SpeechEngineInfo], co
 
 
 def voice_of(voice: str | VoiceId, engines: Sequence[SpeechEngineInfo]) -> str:
-    """Return the voice to ask for; one of OpenAI's names, unless an engine has it, stands for a gender."""
+    """Return the voice to ask for; a name that clients send by default stands for a gender, unless an engine has it."""
     name = voice if isinstance(voice, str) else voice.id
     known = {known.name for engine in engines for known in engine.voices}
-    return name if name in known else _OPENAI_VOICES.get(name, name)
+    copied = any(engine.cloning for engine in engines)
+    stand_ins = _OPENAI_VOICES if copied else _OPENAI_VOICES | _VLLM_OMNI_VOICES
+    return name if name in known else stand_ins.get(name, name)

@@ -59,7 +59,7 @@ MODELS: Mapping[str, Model] = {
         Model(
             "kokoro",
             "kokoro",
-            "voices of nine languages for the kokoro engine",
+            "voices of eight languages for the kokoro engine",
             _APACHE,
             0.35,
             0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from services.contract.speech import AudioChunk, Generation, SpeechRequest, Voice
 
@@ -91,3 +91,16 @@ class SpeechEngine(Protocol):
 
     def close(self) -> None:
         """Let go of processes and memory."""
+
+
+@runtime_checkable
+class HasCheckpoints(Protocol):
+    """An engine that speaks with one of several checkpoints."""
+
+    def checkpoints(self) -> Sequence[str]:
+        """Return the names of those that are here, the preferred one first."""
+
+
+def checkpoints_of(engine: SpeechEngine) -> list[str]:
+    """Return the names of the checkpoints of `engine`; none where it has no choice of them."""
+    return list(engine.checkpoints()) if isinstance(engine, HasCheckpoints) else []

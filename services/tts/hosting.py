@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from services.contract.errors import Problem, RemoteError, ServiceError, problem_of
 from services.contract.events import AudioEvent, audio_chunk, audio_event
 from services.contract.speech import AudioChunk, SpeechRequest, Voice
-from services.tts.engine import SpeechEngine, Utterance
+from services.tts.engine import SpeechEngine, Utterance, checkpoints_of
 
 _UTTERANCE: TypeAdapter[Utterance] = TypeAdapter(Utterance)
 
@@ -39,6 +39,7 @@ class Introduction(BaseModel):
     default_voice: str
     voices: list[Voice]
     languages: list[str]
+    checkpoints: list[str]
 
     @classmethod
     def of(cls, engine: SpeechEngine) -> Introduction:
@@ -52,6 +53,7 @@ class Introduction(BaseModel):
             default_voice=engine.default_voice,
             voices=list(engine.voices()),
             languages=list(engine.languages()),
+            checkpoints=checkpoints_of(engine),
         )
 
 

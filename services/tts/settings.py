@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import CachingSettings
+from services.chassis.settings import CachingSettings, folder_of_checkout, log_level_named
 
 EngineName = Literal["espeak", "qwen3", "kokoro", "piper", "vllm_omni"]
 
@@ -27,6 +27,7 @@ class TtsSettings(CachingSettings):
     model_config = SettingsConfigDict(env_prefix="TTS_")
 
     port: int = Field(8002, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    log_level: str = log_level_named("TTS_LOG_LEVEL", "LOG_LEVEL")
 
     engine: EngineName = Field("espeak", description="The engine for what the routing table says nothing about.")
     routes: dict[str, list[EngineName]] = Field(
@@ -42,7 +43,7 @@ class TtsSettings(CachingSettings):
     max_text_chars: int = Field(5_000, ge=1, le=5_000, description="Longer texts are answered with 422.")
 
     models_dir: Path = Field(
-        Path("models"),
+        folder_of_checkout("models"),
         validation_alias=AliasChoices("TTS_MODELS_DIR", "MODELS_DIR"),
         description="Where fetch-models puts weights.",
     )

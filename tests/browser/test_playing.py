@@ -40,6 +40,10 @@ def test_a_video_element_plays_the_stream_from_its_address(page: Page, stack: st
 def test_the_studio_page_makes_a_film_and_offers_it(page: Page, stack: str) -> None:
     page.goto(stack)
     page.locator("#avatars img").nth(1).click()
+    languages = page.locator("#language option").all_inner_texts()
+    assert {"automatic", "English", "Portuguese", "Polish"} <= set(languages)
+    assert len(set(languages)) == len(languages)
+    assert "Auto" not in languages
     page.fill("#text", TEXT)
     page.click("#go")
     page.wait_for_function("document.querySelector('#download').hidden === false", timeout=30_000)

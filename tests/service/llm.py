@@ -12,12 +12,16 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 ANSWER = "Well, hello there. It is 3.5 degrees today. Take a coat with you."
 EVERY_S = 0.01
+IN_MID_SENTENCE = " in mid-sentence"
+_SENTENCE_ENDS_AT, _SENTENCE_GOES_ON_AT = 8, 6
+"""Words of the answer."""
 
 
 def create_llm() -> FastAPI:
     """Return a server whose one model always says the same, token by token; what is asked of it may be a misfortune:
 
-    "refuse", "misunderstand", "be busy", "break off", "fail", "go silent", "say nothing", "send rubbish".
+    "refuse", "misunderstand", "be busy", "say nothing", "forget the end"; and after the second sentence or, where that
+    is added, `IN_MID_SENTENCE` "break off", "fail", "go silent", "only stay awake", "send rubbish".
     """
     app = FastAPI()
     app.state.asked = []
@@ -42,12 +46,14 @@ def create_llm() -> FastAPI:
 
 async def _written(app: FastAPI, wish: str) -> AsyncIterator[bytes]:
     tokens = [] if wish == "say nothing" else [f" {word}" for word in ANSWER.split()]
+    breaks_at = _SENTENCE_GOES_ON_AT if wish.endswith(IN_MID_SENTENCE) else _SENTENCE_ENDS_AT
+    wish = wish.removesuffix(IN_MID_SENTENCE)
     ended = False
     try:
         yield b": a comment, as some servers send\n\n"
         yield _chunk({"role": "assistant", "content": ""})
         for number, token in enumerate(tokens):
-            if number == 8:
+            if number == breaks_at:
                 if wish == "break off":
                     raise ConnectionError("as if the server had died")
                 if wish == "fail":
@@ -58,12 +64,16 @@ async def _written(app: FastAPI, wish: str) -> AsyncIterator[bytes]:
                     return
                 if wish == "go silent":
                     await asyncio.sleep(60)
+                while wish == "only stay awake":
+                    await asyncio.sleep(0.1)
+                    yield b": still here\n\n"
             yield _chunk({"content": token})
             app.state.written += 1
             await asyncio.sleep(EVERY_S)
         yield _chunk({}, "stop")
         yield b'data: {"choices": [], "usage": {"total_tokens": 3}}\n\n'
-        yield b"data: [DONE]\n\n"
+        if wish != "forget the end":
+            yield b"data: [DONE]\n\n"
         ended = True
     finally:
         app.state.left += not ended

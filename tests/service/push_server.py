@@ -38,6 +38,8 @@ class Manners:
     """Whether it selects the subprotocol, and therefore acknowledges."""
     acks: bool = False
     """Whether it acknowledges without."""
+    opens_after_s: float = 0.0
+    """How long it takes to accept each connection."""
     refuses: int = 0
     """Connections that are answered with 503."""
     times: int = 1
@@ -67,6 +69,8 @@ class Visit:
     subprotocol: str | None
     compressed: bool
     messages: list[dict[str, Any]] = field(default_factory=list)
+    acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    """Of which request, and which chunk."""
 
     def chunks(self, request_id: str = "r1") -> list[dict[str, Any]]:
         return [one for one in self.messages if "chunkIndex" in one and one["metadata"]["requestId"] == request_id]
@@ -104,6 +108,8 @@ class PushServer:
         self.manners = manners
         self.visits: list[Visit] = []
         self.refused = 0
+        self.opening = self.most_opening = 0
+        """Connections that it is about to accept, now and at most."""
         self.url = ""
         self._news = asyncio.Event()
 
@@ -124,6 +130,20 @@ class PushServer:
             kept.setdefault(chunk["chunkIndex"], base64.b64decode(chunk["audioDataBase64"]))
         assert list(kept) == list(range(len(kept))), "in order, without a gap"
         return b"".join(kept.values())
+
+    def read_twice(self, request_id: str = "r1") -> int:
+        """Return how many chunks of a request it has read beside the first of each."""
+        indices = [chunk["chunkIndex"] for chunk in self.received(request_id)]
+        return len(indices) - len(set(indices))
+
+    def read_in_vain(self, request_id: str = "r1") -> list[int]:
+        """Return the chunks of a request that came again though an earlier connection had acknowledged them."""
+        known: set[int] = set()
+        again: list[int] = []
+        for visit in self.visits:
+            again += [chunk["chunkIndex"] for chunk in visit.chunks(request_id) if chunk["chunkIndex"] in known]
+            known |= {index for name, index in visit.acknowledged if name == request_id}
+        return again
 
     def ends(self, request_id: str = "r1") -> list[dict[str, Any]]:
         """Return the last messages of a request."""
@@ -169,7 +189,7 @@ class PushServer:
                 await self._dead(connection)
                 return
             if self.manners.shares or self.manners.acks:
-                await self._acknowledge(connection, message)
+                await self._acknowledge(connection, visit, message)
             if seen and seen == wrong.closes_after:
                 await connection.close(wrong.close_code)
                 return
@@ -181,13 +201,18 @@ class PushServer:
         await asyncio.sleep(0.1)
         connection.transport.abort()
 
-    async def _acknowledge(self, connection: ServerConnection, message: dict[str, Any]) -> None:
+    async def _acknowledge(self, connection: ServerConnection, visit: Visit, message: dict[str, Any]) -> None:
         if "metadata" in message:
-            index = message.get("chunkIndex", message.get("totalChunks"))
-            ack = {"type": "ack", "requestId": message["metadata"]["requestId"], "chunkIndex": index}
-            await connection.send(json.dumps(ack))
+            request_id, index = message["metadata"]["requestId"], message.get("chunkIndex", message.get("totalChunks"))
+            await connection.send(json.dumps({"type": "ack", "requestId": request_id, "chunkIndex": index}))
+            if not connection.transport.is_closing():  # a line that was cut takes what nobody gets
+                visit.acknowledged.append((request_id, index))
 
-    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.opening += 1
+        self.most_opening = max(self.opening, self.most_opening)
+        await asyncio.sleep(self.manners.opens_after_s)
+        self.opening -= 1
         if self.refused >= self.manners.refuses:
             return None
         self.refused += 1
@@ -210,25 +235,3 @@ async def push_server(manners: Manners | None = None) -> AsyncIterator[PushServe
         host, port = running.sockets[0].getsockname()[:2]
         server.url = f"ws://{host}:{port}/push"
         yield server
-
-
-@asynccontextmanager
-async def slow_road(url: str, bytes_per_s: int) -> AsyncIterator[str]:
-    """Give the URL of a relay to `url` that carries so much."""
-    host, port = url.removeprefix("ws://").removesuffix("/push").split(":")
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, per_s: float) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(2_048):
-                writer.write(data)
-                await writer.drain()
-                await asyncio.sleep(len(data) / per_s)
-            writer.close()
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(pump(reader, far_writer, bytes_per_s), pump(far_reader, writer, 1e9))
-
-    road = await asyncio.start_server(carry, "127.0.0.1", 0)
-    async with road:
-        yield f"ws://127.0.0.1:{road.sockets[0].getsockname()[1]}/push"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from services.avatar.app import create_app
-from services.avatar.engine import FrameSize, Image, LipSyncEngine
+from services.avatar.engine import AvatarSource, FrameSize, Image, LipSyncEngine, Tell, tell_nobody
 from services.avatar.engines.portrait.engine import PortraitEngine
 from services.avatar.lipsync import LipSync
 from services.avatar.settings import AvatarSettings
@@ -27,7 +27,7 @@ from services.chassis.server import serve
 from services.contract.events import SPEECH_STREAM, encode_speech
 from services.contract.speech import AudioChunk, Mark
 from services.contract.video import LipSyncEngineInfo, Timeline
-from tests.service.card import CardEngine, read_number
+from tests.service.card import CardEngine, CardTrack, read_number
 
 RAW = "audio/L16; rate=48000; channels=1"
 Visit = Callable[[httpx.AsyncClient, LipSync], Awaitable[None]]
@@ -313,6 +313,37 @@ def test_the_engine_says_what_it_is(folder: Path) -> None:
         assert (await client.get("/health/ready")).json() == {"status": "ok"}
 
     with_service(folder, visit)
+
+
+@pytest.mark.parametrize("stuck_in", ["rendering", "preparing"])
+def test_an_engine_that_is_stuck_is_told_but_one_that_prepares_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stuck_in: str
+) -> None:
+    monkeypatch.setattr("services.avatar.lipsync._STUCK_S", 0.2)
+    engine = CardEngine(waits_at=0) if stuck_in == "rendering" else SlowlyPreparing()
+
+    async def visit(client: httpx.AsyncClient, lip_sync: LipSync) -> None:
+        async def told() -> list[int]:
+            return [(await client.get(f"/health/{what}")).status_code for what in ("live", "ready")]
+
+        making = asyncio.create_task(film(client, tone(19_200)))
+        await until(lambda: lip_sync.lane.busy == 1 and bool(engine.prepared))
+        await asyncio.sleep(0.4)
+        assert await told() == ([503, 503] if stuck_in == "rendering" else [200, 200])
+        engine.released.set()
+        assert await making
+        assert await told() == [200, 200]
+
+    with_service(folder, visit, engine)
+
+
+class SlowlyPreparing(CardEngine):
+    """Prepares until it is released."""
+
+    def prepare(self, source: AvatarSource, size: FrameSize, tell: Tell = tell_nobody) -> CardTrack:
+        track = super().prepare(source, size, tell)
+        self.released.wait(30)
+        return track
 
 
 def test_old_setting_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvicorn
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import StreamingResponse
 
@@ -17,6 +19,7 @@ from services.contract.errors import AtCapacity, EngineFailed, InvalidRequest, S
 from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
 from services.contract.headers import ENGINE_HEADER, LANGUAGE_HEADER, VOICE_HEADER
 from services.contract.speech import AudioChunk, SpeechRequest
+from services.gateway.calling import _IDLE_S
 from services.gateway.clients import TtsClient
 
 HELLO = SpeechRequest(text="Hello.")
@@ -38,7 +41,7 @@ async def not_ready() -> None:
     raise Unavailable("The model is still being read.")
 
 
-def speak(answer: Callable[[], Awaitable[Response]]) -> list[AudioChunk]:
+def speak(answer: Callable[[], Awaitable[Response]], patience_s: float = 0.0) -> list[AudioChunk]:
     """Return what the client hears of a service that gives `answer`."""
 
     async def run() -> list[AudioChunk]:
@@ -47,7 +50,7 @@ def speak(answer: Callable[[], Awaitable[Response]]) -> list[AudioChunk]:
         async with serve(app, settings) as url:
             tts = TtsClient(url)
             try:
-                async with tts.speak(HELLO) as spoken:
+                async with tts.speak(HELLO, patience_s) as spoken:
                     return [chunk async for chunk in spoken.chunks]
             finally:
                 await tts.aclose()
@@ -85,6 +88,32 @@ def test_an_answer_of_something_else_names_the_service(status: int) -> None:
     assert f"tts service answered {status}" in told.detail
 
 
+def test_who_waits_for_a_lane_takes_one_that_is_free_earlier_than_was_said() -> None:
+    asked = 0
+
+    async def full_at_first() -> Response:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise AtCapacity("All lanes are busy.", retry_after_s=68)
+        headers = {ENGINE_HEADER: "card", LANGUAGE_HEADER: "en", VOICE_HEADER: "female"}
+        return Response(CHUNK + encode_end(), media_type=SPEECH_STREAM, headers=headers)
+
+    assert speak(full_at_first, patience_s=60)
+    assert asked == 2
+
+
+def test_who_waits_for_a_lane_waits_no_longer_than_it_has_patience() -> None:
+    async def busy() -> Response:
+        raise AtCapacity("All lanes are busy.", retry_after_s=68)
+
+    began = time.monotonic()
+    with pytest.raises(ServiceError) as caught:
+        speak(busy, patience_s=0.3)
+    assert (caught.value.code, caught.value.retry_after_s) == ("at_capacity", 68)
+    assert 0.3 <= time.monotonic() - began < 30
+
+
 CHUNK = encode_chunk(AudioChunk(bytes(4800), 48_000))
 
 
@@ -104,6 +133,10 @@ def test_speech_that_is_not_whole_is_a_failure_of_the_service(sent: bytes, break
     told = refusal(cut)
     assert isinstance(told, EngineFailed)
     assert "tts" in told.detail
+
+
+def test_connections_without_work_are_left_before_the_services_hang_up() -> None:
+    assert uvicorn.Config(FastAPI()).timeout_keep_alive - 1 > _IDLE_S
 
 
 def test_a_service_that_is_away_or_not_ready_is_named() -> None:

@@ -71,6 +71,7 @@ def test_it_is_the_engine_it_hosts(engine: HostedEngine) -> None:
     assert (engine.name, engine.sample_rate_hz, engine.cloning) == ("qwen3", 24_000, True)
     assert "Ryan" in [voice.name for voice in engine.voices()]
     assert "ja" in engine.languages()
+    assert engine.checkpoints() == ["base_0.6b", "custom_voice_0.6b"]
     first, again = (spoken(engine, copied(engine, "Hello there.", seed=2, live=False)) for _ in range(2))
     assert first.pcm == again.pcm
     engine.warm_up()

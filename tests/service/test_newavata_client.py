@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +25,11 @@ from tests.service.newavata import AVATARS, create_newavata
 
 Visit = Callable[[httpx.AsyncClient, FastAPI], Awaitable[None]]
 HELLO = {"text": "Hello there."}
+UNTOLD = {
+    **{"ref_text": "Hi.", "model_size": "0.6b", "aspect": "16:9", "fps": 30, "pitch": 1.1},
+    **{"instructions": "Whisper.", "seed": 1, "use_cache": False},
+}
+"""Fields that a NewAvata server knows nothing of."""
 
 
 def a_film() -> bytes:
@@ -127,8 +134,26 @@ def test_a_server_that_is_away_is_told() -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert "NEWAVATA_API_URL" in answer.json()["detail"]
         assert (await client.get("/health/ready")).status_code == 503
+        health = await client.get("/health")
+        assert (health.status_code, health.json()["models_loaded"]) == (503, ["espeak"])
+        theirs = await client.get("/api/avatars")
+        assert (theirs.status_code, theirs.json()["success"]) == (503, False)
 
     with_gateway(visit, away=True)
+
+
+def test_there_are_no_jobs_and_nothing_is_made_at_start(caplog: pytest.LogCaptureFixture) -> None:
+    async def visit(client: httpx.AsyncClient, server: FastAPI) -> None:
+        asked = [("POST", ""), ("GET", ""), ("GET", "/one"), ("DELETE", "/one"), ("GET", "/one/content")]
+        for verb, path in [*asked, ("POST", "/one/remix")]:
+            answer = await client.request(verb, f"/v1/videos{path}")
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert "USE_NEWAVATA_API" in answer.json()["detail"]
+        assert server.state.asked == []
+
+    with caplog.at_level(logging.WARNING):
+        with_gateway(visit, prerender=[HELLO])
+    assert "GATEWAY_PRERENDER" in caplog.text
 
 
 def test_what_it_cannot_do_is_refused_or_told() -> None:
@@ -144,6 +169,8 @@ def test_what_it_cannot_do_is_refused_or_told() -> None:
         assert told.status_code == 200
         assert "speed" in told.headers["X-Talkie-Notice"]
         assert "language" in told.headers["X-Talkie-Notice"]
+        told = await client.post("/video/generate", json=HELLO | UNTOLD)
+        assert set(UNTOLD) <= set(re.split("[ ,.]+", told.headers["X-Talkie-Notice"]))
 
     with_gateway(visit)
 

@@ -15,8 +15,9 @@ from services.gateway.push.messages import Session
 from services.gateway.push.progress import Progress
 from services.gateway.push.sizing import LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES, ChunkSize
 from services.gateway.push.target import Target
-from tests.service.push_server import Manners, PushServer, push_server, slow_road
+from tests.service.push_server import Manners, PushServer, push_server
 from tests.service.pushing import CHUNK_BYTES, NOISE, Client, Speech, pushing, settings_for
+from tests.service.roads import slow_road
 
 
 @pytest.mark.parametrize("shares", [False, True])
@@ -34,6 +35,17 @@ def test_sessions_share_a_connection_where_the_server_takes_that(shares: bool) -
             assert [visit.subprotocol for visit in server.visits] == ([SUBPROTOCOL] if shares else [None] * 3)
             inits = {message["phone_id"] for visit in server.visits for message in visit.messages if "type" in message}
             assert inits == {"phone-r1", "phone-r2", "phone-r3"}
+
+    asyncio.run(visit())
+
+
+def test_sessions_that_waited_to_know_whether_connections_are_shared_connect_side_by_side() -> None:
+    async def visit() -> None:
+        async with pushing(Manners(opens_after_s=0.3)) as (server, client):
+            names = [f"r{number}" for number in range(5)]
+            await asyncio.gather(*(client.push(Speech(NOISE[:9_000]), name) for name in names))
+            assert len(server.visits) == 5
+            assert server.most_opening > 1
 
     asyncio.run(visit())
 

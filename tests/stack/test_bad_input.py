@@ -106,6 +106,17 @@ def test_bad_fields_of_speech(client: httpx.Client, fields: dict[str, Any], stat
     refused(client.post("/v1/audio/speech", json=fields), status)
 
 
+@pytest.mark.parametrize("text", ["<speak><shout>Hi</shout></speak>", "…!?", "  ", LONG], ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/v1/audio/speech", "input"), ("/synthesize", "text"), ("/tts/voice_clone", "text"), ("/video/generate", "text")],
+)
+def test_the_text_is_called_as_the_client_calls_it(client: httpx.Client, path: str, field: str, text: str) -> None:
+    problem = refused(client.post(path, json={field: text}), 413, 422)
+    assert problem["param"] == field
+    assert problem["detail"].startswith((f"{field}:", "<shout>"))
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "\x1b[2J\x07 hello", "\U0001f600 hello", "\u202ehello"], ids=repr)
 def test_odd_characters_are_cleaned_or_refused_never_a_failure(client: httpx.Client, text: str) -> None:
     answer = client.post("/v1/audio/speech", json={"input": text, "response_format": "pcm"})

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -42,6 +43,15 @@ WORDS = ["Hello there, ", "my friend. ", "It costs $5 ", "for you."]
 TEXT = "".join(WORDS)
 PAUSE_S = 0.24
 """Between two sentences; what is coded ends with one, too."""
+
+SLOW = [f"Passage {letter} takes its time." for letter in string.ascii_uppercase[:20]]
+SLOW_S = 10.0
+"""How long each of them takes, and lasts."""
+
+
+def slow_engine() -> TimedEngine:
+    """Return an engine that is slow with these, and gives as much sound of anything else at once."""
+    return TimedEngine(dict.fromkeys(SLOW, SLOW_S), streams=True, sound_s=SLOW_S)
 
 
 def library(stack: str) -> ElevenLabs:
@@ -240,6 +250,102 @@ def test_closing_a_context_drops_what_was_not_flushed(stack: str, client: httpx.
     run(visit())
 
 
+def test_a_closed_context_is_over_at_once_and_its_name_is_free() -> None:
+    async def visit() -> None:
+        engine = slow_engine()
+        async with gateway(engine, live_sentences=3) as (url, lane), socket_to(url, voice="tone") as socket:
+            await say(socket, SendTextMulti(text=" ".join(SLOW) + " ", context_id="one"))
+            assert AudioOutputMulti.model_validate_json(await asyncio.wait_for(socket.recv(), 10)).audio
+            await say(socket, CloseContext(context_id="one", close_context=True))
+            await say(socket, SendTextMulti(text="Now this. ", context_id="one", flush=True))
+            await say(socket, CloseContext(context_id="one", close_context=True))
+            closed, again = await heard(socket), await heard(socket)
+            await until(lambda: lane.busy == lane.waiting == 0)
+        assert sound_s(closed) < SLOW_S
+        assert sound_s(again) == pytest.approx(SLOW_S)
+        assert "".join(letter for letter, _, _ in letters(again)) == "Now this. "
+        assert set(engine.asked) <= {*SLOW[:3], "Now this."}
+
+    run(visit())
+
+
+@pytest.mark.parametrize("auto_mode", ["true", "false"])
+def test_a_closed_context_is_spoken_as_far_as_it_was_flushed(auto_mode: str) -> None:
+    async def visit() -> None:
+        engine = slow_engine()
+        async with (
+            gateway(engine, live_sentences=3) as (url, lane),
+            socket_to(url, voice="tone", auto_mode=auto_mode) as socket,
+        ):
+            await say(socket, SendTextMulti(text="This was flushed. ", context_id="one"))
+            await say(socket, FlushContext(context_id="one", flush=True))
+            await say(socket, *(SendTextMulti(text=f"{text} ", context_id="one") for text in SLOW))
+            await until(lambda: SLOW[0] in engine.asked)
+            await say(socket, CloseContext(context_id="one", close_context=True))
+            messages = await heard(socket)
+            await until(lambda: lane.busy == lane.waiting == 0)
+        whole = "".join(letter for letter, _, _ in letters(messages))
+        assert whole.startswith("This was flushed. ")
+        assert SLOW_S <= sound_s(messages) < 2 * SLOW_S
+        assert set(engine.asked) <= {"This was flushed.", *SLOW[:4]}
+
+    run(visit())
+
+
+def test_closing_a_context_again_stops_even_what_was_flushed() -> None:
+    async def visit() -> None:
+        async with gateway(slow_engine()) as (url, lane), socket_to(url, voice="tone") as socket:
+            await say(socket, SendTextMulti(text=SLOW[0], context_id="one", flush=True))
+            await say(socket, CloseContext(context_id="one", close_context=True))
+            assert AudioOutputMulti.model_validate_json(await asyncio.wait_for(socket.recv(), 10)).audio
+            await say(socket, CloseContext(context_id="one", close_context=True))
+            assert sound_s(await heard(socket)) < SLOW_S - 1
+            await until(lambda: lane.busy == lane.waiting == 0)
+
+    run(visit())
+
+
+def test_the_turns_of_an_agent_that_is_interrupted() -> None:
+    def turn(name: str, *texts: str) -> list[BaseModel]:
+        settings = RealtimeVoiceSettings(speed=1.0, stability=0.5)
+        opened = InitializeConnectionMulti(context_id=name, voice_settings=settings)
+        return [opened, *(SendTextMulti(text=text, context_id=name) for text in texts)]
+
+    def written(name: str) -> list[BaseModel]:
+        return [FlushContext(context_id=name, flush=True), CloseContext(context_id=name, close_context=True)]
+
+    async def visit() -> None:
+        async with (
+            gateway(slow_engine(), live_sentences=3) as (url, lane),
+            socket_to(url, voice="tone", auto_mode="true") as socket,
+        ):
+            await say(socket, *turn("whole", "This is one.", "This is two."), *written("whole"))
+            whole = await heard(socket)
+            await say(socket, {"text": ""}, *turn("midway", *SLOW[:5]))
+            await until(lambda: lane.busy == 3)
+            await say(socket, CloseContext(context_id="midway", close_context=True))
+            midway = await heard(socket)
+            await say(socket, *turn("speaking", *SLOW[:5]), *written("speaking"))
+            await until(lambda: lane.busy == 3)
+            await say(socket, CloseContext(context_id="speaking", close_context=True))
+            speaking = await heard(socket)
+            await say(socket, FlushContext(context_id="never begun", flush=True))
+            await say(socket, *turn("after", "This is three."), *written("after"), CloseSocket(close_socket=True))
+            after = await heard(socket)
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 1000
+        for name, messages in {"whole": whole, "midway": midway, "speaking": speaking, "after": after}.items():
+            assert {message["contextId"] for message in messages} == {name}
+            assert FinalOutputMulti.model_validate(messages[-1]).context_id == name
+        assert sound_s(whole) == pytest.approx(2 * SLOW_S + PAUSE_S, abs=0.01)
+        assert "".join(letter for letter, _, _ in letters(whole)) == "This is one. This is two. "
+        assert sound_s(midway) < SLOW_S and sound_s(speaking) < SLOW_S
+        assert sound_s(after) == pytest.approx(SLOW_S)
+
+    run(visit())
+
+
 def test_auto_mode_speaks_each_message_at_once(stack: str) -> None:
     async def visit() -> None:
         async with socket_to(stack, auto_mode="true") as socket:
@@ -295,8 +401,21 @@ def test_silence_ends_a_context_unless_it_is_kept_alive_and_then_the_connection(
             assert "Nothing was sent for 0.4 s" in messages[-1]["message"]
             assert socket.close_code == 1008
         async with socket_to(stack, "stream-input", inactivity_timeout=0.1) as socket:
-            await say(socket, {"text": " "})
             assert "Nothing was sent" in (await heard(socket))[-1]["message"]
+
+    run(visit())
+
+
+@pytest.mark.parametrize("kind", ["stream-input", "multi-stream-input"])
+def test_silence_ends_a_text_and_what_is_there_of_it_is_spoken(kind: str) -> None:
+    async def visit() -> None:
+        engine = TimedEngine({"It speaks still": 0.6}, streams=True, sound_s=0.6)
+        async with gateway(engine) as (url, _), socket_to(url, kind, "tone", inactivity_timeout=0.2) as socket:
+            await say(socket, {"text": "It is over. ", "flush": True}, {"text": "It speaks still"})
+            assert sound_s(await heard(socket)) == pytest.approx(1.2 + PAUSE_S, abs=0.01)
+            (told,) = await heard(socket)
+            assert "Nothing was sent for 0.2 s" in told["message"]
+            assert socket.close_code == 1008
 
     run(visit())
 

@@ -125,6 +125,11 @@ def test_the_state_endpoints_have_their_old_shapes(client: httpx.Client) -> None
     assert client.get("/health").json() == {"status": "healthy", "models_loaded": ["espeak", "portrait"]}
     info = client.get("/info").json()
     assert set(info) == {"loaded_models", "available_models", "available_speakers", "supported_languages"}
+    assert info["loaded_models"] == info["available_models"] == ["espeak", "portrait"]
+    languages = info["supported_languages"]
+    assert {"Auto", "English", "Portuguese", "Chinese", "pl"} <= set(languages)
+    assert len(set(languages)) == len(languages)
+    assert not any(language.startswith(("en-", "pt-", "zh-")) for language in languages)
     assert client.get("/video/status").json()["status"] == "ok"
     assert client.get("/video/tts_engines").json()[0]["id"] == "espeak"
     assert client.get("/health/ready").json() == {"status": "ok"}

@@ -219,6 +219,18 @@ def test_what_cannot_be_a_job_is_refused_at_once(
     assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
 
 
+def test_a_text_is_called_as_the_client_calls_it(client: httpx.Client) -> None:
+    long = "Hi. " * 6_000
+    job_id = create(client).json()["id"]
+    answers = {
+        "prompt": create(client, prompt=long),
+        "scenes": create(client, prompt="", scenes=[{"text": long}]),
+        "remix": client.post(f"/v1/videos/{job_id}/remix", json={"prompt": long}),
+    }
+    told = {name: answer.json()["param"] for name, answer in answers.items()}
+    assert told == {"prompt": "prompt", "scenes": "scenes", "remix": "prompt"}
+
+
 @pytest.mark.parametrize("path", ["", "/content", "/events"])
 @pytest.mark.parametrize("job_id", ["video_1", "..%2F..%2Fetc%2Fpasswd", "a" * 500, "%00", "*"])
 def test_unknown_jobs_are_not_found(client: httpx.Client, job_id: str, path: str) -> None:

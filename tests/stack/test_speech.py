@@ -40,11 +40,19 @@ def test_pythons_own_reader_reads_the_streamed_wav(client: httpx.Client) -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "spoke"), [("alloy", "female"), ("onyx", "male"), ("male-2", "male-2"), ("", "female")]
+    ("asked", "spoke"),
+    [("alloy", "female"), ("onyx", "male"), ("Vivian", "female"), ("male-2", "male-2"), ("", "female")],
 )
 def test_the_answer_says_which_voice_spoke(client: httpx.Client, asked: str, spoke: str) -> None:
     assert speak(client, voice=asked, response_format="pcm").headers["x-talkie-voice"] == spoke
     assert speak(client, voice={"id": asked}, response_format="pcm").headers["x-talkie-voice"] == spoke
+
+
+def test_a_null_is_the_same_as_nothing(client: httpx.Client) -> None:
+    fields = ("model", "voice", "instructions", "response_format", "speed", "stream_format", "language", "seed")
+    spoken = speak(client, **dict.fromkeys(fields))
+    assert (spoken.status_code, spoken.headers["content-type"]) == (200, "audio/mpeg")
+    assert spoken.content == speak(client).content
 
 
 def test_speed_changes_the_length(client: httpx.Client) -> None:

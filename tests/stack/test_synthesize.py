@@ -46,6 +46,17 @@ def test_the_text_chooses_the_style_unless_the_caller_does(client: httpx.Client)
     assert len(sound(client, sad)) > len(sound(client, happy))
 
 
+def test_a_weight_holds_for_the_texts_own_style_too_and_is_told_as_it_was_applied(client: httpx.Client) -> None:
+    text = "I am so sad, this is terrible."
+    slight, full = (made(client, text=text, style_weight=weight) for weight in (0.1, 1.0))
+    assert [(told["style"], told["style_weight"]) for told in (slight, full)] == [("Sad", 0.1), ("Sad", 1.0)]
+    assert len(sound(client, full)) > len(sound(client, slight))
+    much = client.post("/synthesize", json={"text": text, "language": "English", "style": "Sad", "style_weight": 10})
+    assert much.json()["style_weight"] == 1.0
+    assert much.json()["audio_url"] == full["audio_url"]
+    assert "style_weight: 10 counts as 1" in much.headers["x-talkie-notice"]
+
+
 def test_what_was_said_before_is_told(client: httpx.Client) -> None:
     text = "Nobody has said this before."
     first, again = made(client, text=text), made(client, text=text)
@@ -82,7 +93,7 @@ def test_ssml_is_spoken(client: httpx.Client) -> None:
     slow = spoken('<speak><prosody rate="50%">One two three.</prosody></speak>')
     assert len(slow) > 1.5 * len(plain)
     refusal = client.post("/synthesize", json={"text": "<speak><shout>Hi</shout></speak>"})
-    assert (refusal.status_code, refusal.json()["param"]) == (422, "input")
+    assert (refusal.status_code, refusal.json()["param"]) == (422, "text")
     film = client.post(
         "/video/generate", json={"text": '<speak>Hi <break time="1s"/> there.</speak>', "size": "128x128"}
     )

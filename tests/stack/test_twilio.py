@@ -203,8 +203,18 @@ def test_an_unknown_call_is_refused_and_so_is_a_wrong_configuration(stack: str) 
             await connect(f"{stack.replace('http', 'ws', 1)}/v1/twilio/streams/nobody")
         assert caught.value.response.status_code == 404
         assert json.loads(caught.value.response.body)["code"] == "not_found"
+        async with TwilioCall.connected(stack) as call, application(stack, call.sid, speed=9) as socket:
+            assert "speed" in (await heard(socket, "error"))[-1]["message"]
+
+    run(visit())
+
+
+def test_what_has_no_effect_in_a_call_is_told(stack: str) -> None:
+    async def visit() -> None:
         async with TwilioCall.connected(stack) as call, application(stack, call.sid, response_format="mp3") as socket:
-            assert "response_format" in (await heard(socket, "error"))[-1]["message"]
+            assert (await heard(socket, "warning"))[-1]["params"] == ["response_format"]
+            await write(socket, "In µ-law.")
+            assert (await heard(socket, "audio.start"))[-1]["format"] == "ulaw"
 
     run(visit())
 

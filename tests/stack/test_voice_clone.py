@@ -238,5 +238,7 @@ def test_the_official_openai_client(url: str) -> None:
 
 def test_status_tells_speakers_and_languages(client: httpx.Client) -> None:
     told = client.get("/info").json()
+    assert told["loaded_models"][0] == told["available_models"][0] == "qwen3"
+    assert {"base_0.6b", "custom_voice_1.7b", "voice_design_1.7b"} <= set(told["available_models"])
     assert {"Ryan", "Vivian"} <= set(told["available_speakers"])
     assert {"Auto", "Japanese", "Portuguese"} <= set(told["supported_languages"])

@@ -153,7 +153,7 @@ def test_the_film_is_seen_frame_by_frame(watched: Watched) -> None:
     pictures = [picture for _, picture in watched.viewer.pictures]
     first_s = watched.viewer.pictures[0][0] - watched.viewer.asked_s
     _log.info("first picture %.0f ms after asking, %d in all", 1000 * first_s, len(pictures))
-    assert first_s < 2
+    assert first_s < 2  # half a second; more where other work keeps the session from rendering its rest
     assert {(picture.width, picture.height) for picture in pictures} == {(SIDE_PX, SIDE_PX)}
     steps = np.diff([picture.pts or 0 for picture in pictures])
     assert steps.min() == TICKS
@@ -191,7 +191,8 @@ def test_little_time_passes_from_the_stage_to_the_viewer(watched: Watched) -> No
         number = one["first_frame"]
         delays_s.append(watched.viewer.pictures[watched.seen_at(number)][0] - left_s[number])
     _log.info("from the stage to a decoded picture: %s ms", [round(1000 * delay_s) for delay_s in delays_s])
-    assert max(delays_s) < 2
+    assert np.median(delays_s) < 1
+    assert max(delays_s) < 2  # on a machine with other work, one picture or another waits for its turn
 
 
 def test_an_interruption_does_not_upset_who_watches(watched: Watched) -> None:

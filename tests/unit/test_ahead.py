@@ -72,6 +72,35 @@ def test_the_source_is_closed_when_the_reader_leaves() -> None:
     assert source.closed
 
 
+def test_one_that_is_dropped_is_at_its_end() -> None:
+    source = Source(50)
+
+    async def run() -> tuple[int, list[int]]:
+        async with aclosing(Ahead(source.items(), 3)) as items:
+            first = await anext(items)
+            items.drop()
+            return first, [item async for item in items]
+
+    assert asyncio.run(run()) == (0, [])
+    assert source.closed
+
+
+def test_whoever_waits_for_one_that_is_dropped_is_told() -> None:
+    async def never() -> AsyncGenerator[int, None]:
+        await asyncio.Event().wait()
+        yield 0
+
+    async def run() -> list[int]:
+        async with aclosing(Ahead(never(), 3)) as items:
+            asyncio.get_running_loop().call_later(0.01, items.drop)
+            return await asyncio.wait_for(_all(items), 10)
+
+    async def _all(items: Ahead[int]) -> list[int]:
+        return [item async for item in items]
+
+    assert asyncio.run(run()) == []
+
+
 def lines(
     started: list[int], count: int, length: int, fails_at: int | None = None
 ) -> AsyncGenerator[AsyncGenerator[int, None], None]:
@@ -98,6 +127,21 @@ def test_sources_side_by_side_are_read_in_order(at_once: int) -> None:
         return [item async for item in side_by_side(lines([], 20, 7), at_once, 3)]
 
     assert asyncio.run(run()) == [100 * number + item for number in range(20) for item in range(7)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 50])
+def test_a_source_that_is_dropped_is_passed_over(at_once: int) -> None:
+    sources: list[Ahead[int]] = []
+
+    def begun(source: Ahead[int]) -> None:
+        sources.append(source)
+        if len(sources) % 2 == 0:
+            source.drop()
+
+    async def run() -> list[int]:
+        return [item async for item in side_by_side(lines([], 20, 7), at_once, 3, begun)]
+
+    assert asyncio.run(run()) == [100 * number + item for number in range(0, 20, 2) for item in range(7)]
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socketserver
 import sys
 import threading
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from services.avatar.settings import AvatarSettings
 from services.cli import machine, making
+from services.cli.doctor import examine
 from services.cli.failures import told_in_a_sentence
 from services.cli.output import whole_or_not_at_all
 from services.contract.errors import InvalidRequest, NotFound
@@ -109,21 +112,25 @@ def listening(answer: bytes) -> Iterator[str]:
     ("answer", "state"),
     [(b"+PONG\r\n", "works"), (b"-NOAUTH Authentication required.\r\n", "works"), (b"HTTP/1.1 400\r\n", "optional")],
 )
-def test_the_doctor_pings_redis_and_keeps_its_password(
-    answer: bytes, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_doctor_pings_redis_and_keeps_its_password(answer: bytes, state: str) -> None:
     with listening(answer) as url:
-        monkeypatch.setenv("REDIS_URL", url)
-        finding = machine.redis()
+        finding = machine.redis(url)
     assert finding.state == state
     assert "hush" not in finding.detail
 
 
-def test_a_redis_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    assert machine.redis().detail.startswith("127.0.0.1:1 does not answer")
-    monkeypatch.delenv("REDIS_URL")
-    assert machine.redis().state == "optional"
+def test_a_redis_that_is_away_is_named() -> None:
+    assert machine.redis("redis://127.0.0.1:1/0").detail.startswith("127.0.0.1:1 does not answer")
+    assert machine.redis("").state == "optional"
+
+
+def test_the_doctor_looks_for_the_redis_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("REDIS_URL=redis://127.0.0.1:1/0\n")
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    told = io.StringIO()
+    examine(Console(file=told, width=200))
+    assert "127.0.0.1:1 does not answer" in told.getvalue()
 
 
 def tool(folder: Path, script: str) -> None:

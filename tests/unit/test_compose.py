@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PROFILES = {"cpu": "", "gpu": "-gpu"}
+SPEECH = {"speech": "", "speech-gpu": "-gpu"}
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "tts": TtsSettings,
     "avatar": AvatarSettings,
@@ -35,6 +36,15 @@ def dockerfile(service: str) -> str:
 def test_a_profile_starts_three_services_a_worker_and_redis(profile: str) -> None:
     started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
     assert started == {name + PROFILES[profile] for name in (*SETTINGS, "worker")} | {"redis", "store"}
+
+
+@pytest.mark.parametrize("profile", SPEECH)
+def test_a_profile_for_speech_starts_nothing_that_makes_films_and_waits_for_nothing_else(profile: str) -> None:
+    started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
+    assert started == {name + SPEECH[profile] for name in ("tts", "gateway")} | {"redis", "store"}
+    for name in started:
+        waits_for = SERVICES[name].get("depends_on", {})
+        assert {other for other, how in waits_for.items() if how.get("required", True)} <= started
 
 
 @pytest.mark.parametrize("waiting", ["gateway", "worker"])
@@ -144,19 +154,33 @@ def test_a_service_is_given_the_time_to_finish_its_work(service: str) -> None:
     assert grace_s > ServiceSettings.model_fields["drain_s"].default
 
 
-def test_what_the_example_of_env_names_is_read_by_compose_or_a_service() -> None:
-    named = re.findall(r"^# ([A-Z0-9_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
-    assert named
-    text = (ROOT / "compose.yaml").read_text("utf-8")
-    read = {name for prefix, kind in SETTINGS.items() for name in variables(prefix, kind)}
-    assert [name for name in named if f"${{{name}:" not in text and name not in read] == []
+def test_what_the_example_of_env_names_is_read_by_a_service_and_its_last_part_by_compose() -> None:
+    text = (ROOT / ".env.example").read_text("utf-8")
+    of_services, of_compose = (
+        set(re.findall(r"^# ([A-Z0-9_]+)=", part, re.MULTILINE)) for part in text.split("# Of docker compose alone\n")
+    )
+    assert of_services
+    assert of_services <= {name for prefix, kind in SETTINGS.items() for name in variables(prefix, kind)}
+    asked = set(re.findall(r"\$\{(\w+):-", (ROOT / "compose.yaml").read_text("utf-8")))
+    assert of_compose <= asked <= of_compose | of_services
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_what_the_example_says_of_the_cache_goes_for_every_service(service: str) -> None:
+    named = re.findall(r"^# TTS_(CACHE_\w+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+    own, *shared = named
+    assert len(shared) == 4
+    read = set(variables(service, SETTINGS[service]))
+    assert {f"{service}_{name}".upper() for name in shared} <= read
+    assert f"{service}_{own if service == 'tts' else 'CACHE_MEMORY_MB'}".upper() in read
 
 
 def variables(prefix: str, settings: type[ServiceSettings]) -> Iterator[str]:
     """Yield the names of the environment that `settings` reads."""
     for name, field in settings.model_fields.items():
-        yield f"{prefix}_{name}".upper()
-        if isinstance(field.validation_alias, AliasChoices):
+        if field.validation_alias is None:
+            yield f"{prefix}_{name}".upper()
+        elif isinstance(field.validation_alias, AliasChoices):
             yield from (str(alias) for alias in field.validation_alias.choices)
         elif isinstance(field.validation_alias, str):
             yield field.validation_alias

@@ -79,3 +79,27 @@ def test_sentences_side_by_side_wait_only_until_their_language_is_known() -> Non
         assert (begun[-1], languages.of("42.", 3)) == (3, "fr")
 
     asyncio.run(visit())
+
+
+def test_a_sentence_that_tells_the_same_language_waits_for_none_before_it() -> None:
+    german = "Das Wetter ist heute sehr schön, und wir gehen spazieren."
+    texts = (FRENCH, "Il fait beau aujourd'hui, et nous allons au parc.", german, "Oui.")
+
+    async def visit() -> None:
+        languages, begun = Languages(AUTO), list[int]()
+        await languages.ready()
+
+        async def speak(number: int, sentence: str) -> None:
+            languages.go_on(sentence)
+            await languages.in_turn(number, sentence)
+            begun.append(number)
+
+        tasks = [asyncio.create_task(speak(number, text)) for number, text in enumerate(texts)]
+        await asyncio.wait(tasks[:2], timeout=5)
+        await asyncio.sleep(0.05)
+        assert sorted(begun) == [0, 1]
+        languages.settle(FRENCH, "fr", 0)
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+        assert sorted(begun) == [0, 1, 2, 3]
+
+    asyncio.run(visit())

@@ -136,6 +136,18 @@ def test_the_list_holds_avatars_only(library: AvatarLibrary, folder: Path) -> No
     assert [info.name for info in library.list()] == ["maya"]
 
 
+@pytest.mark.parametrize("name", ["my photo.png", "Zoë.jpg", f"{'x' * 65}.png"])
+def test_who_cannot_be_asked_for_is_left_out_and_logged(
+    library: AvatarLibrary, folder: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    (folder / name).write_bytes(plain(90))
+    (folder / ".photo.png.part.png").write_bytes(plain(90))
+    (folder / "my notes.txt").write_text("not an avatar")
+    assert library.list() == []
+    (logged,) = caplog.messages
+    assert repr(name) in logged
+
+
 def test_a_library_without_a_folder_is_empty(library: AvatarLibrary) -> None:
     assert library.list() == []
 

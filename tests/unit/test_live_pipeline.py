@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from services.chassis.lane import EngineLane
 from services.chassis.server import serve
-from services.contract.speech import SpeechRequest
-from services.gateway.clients import SpeechAnswer, TtsClient
+from services.gateway.clients import TtsClient
+from services.gateway.live.cut import Cut
 from services.gateway.live.journal import Journal
 from services.gateway.live.pipeline import (
     SentenceBegun,
@@ -29,7 +27,8 @@ from services.gateway.live.pipeline import (
 from services.gateway.live.tokens import FLUSH, Token, TokenFeed, Tokens
 from services.tts.app import create_app as create_tts
 from services.tts.settings import TtsSettings
-from tests.live import TimedEngine, tokens_of, tone, until
+from tests.live import InstantTts, TimedEngine, tokens_of, until
+from tests.memory import Held, held
 
 NUMBERED = [f"This is sentence number {number}. " for number in range(200)]
 
@@ -165,28 +164,28 @@ def test_who_writes_more_than_can_wait_waits() -> None:
     asyncio.run(visit())
 
 
-class InstantTts:
-    """In place of the tts client, where ten thousand sentences should not take minutes."""
-
-    @asynccontextmanager
-    async def speak(self, request: SpeechRequest, patience_s: float = 0.0) -> AsyncIterator[SpeechAnswer]:
-        async def chunks() -> AsyncIterator[Any]:
-            yield tone(0.05, request.text)
-
-        yield SpeechAnswer("instant", "en", "tone", "", 1, False, False, chunks())
-
-
 def test_memory_does_not_grow_with_ten_thousand_sentences() -> None:
     async def visit() -> None:
         texts = (f"This is sentence {number} of many. " for number in range(10_000))
-        held: dict[int, int] = {}
-        events = speak(cast(TtsClient, InstantTts()), tokens_of(texts))
-        async for event in events:
+        after: dict[int, Held] = {}
+        async for event in speak(cast(TtsClient, InstantTts()), tokens_of(texts)):
             if isinstance(event, SentenceEnded) and event.index in (1_000, 9_990):
-                gc.collect()
-                held[event.index] = sys.getallocatedblocks()
+                after[event.index] = held()
             assert not isinstance(event, Sound) or event.chunk.pcm
-        assert held[9_990] < held[1_000] + 2_000
+        assert after[1_000].is_no_less_than(after[9_990]), after
+
+    asyncio.run(visit())
+
+
+@pytest.mark.parametrize(("flushes", "heard"), [(0, []), (1, ["One is."]), (2, ["One is.", "Two is.", "Three is."])])
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_text_that_is_cut_is_spoken_as_far_as_it_was_flushed(flushes: int, heard: list[str], at_once: int) -> None:
+    async def visit() -> None:
+        cut, tokens = Cut(), tokens_of(["One is.", FLUSH, "Two is. Three is", ".", FLUSH, "Four is. Five"])
+        cut.after(flushes)
+        speaking = Speaking(language="English", at_once=at_once)
+        events = speak_tokens(cast(TtsClient, InstantTts()), tokens, speaking, Journal("test"), cut)
+        assert [event.line.text async for event in events if isinstance(event, SentenceBegun)] == heard
 
     asyncio.run(visit())
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
+from services.chassis.breaker import Breaker
 from services.chassis.problems import install_problem_handlers
 from services.chassis.server import serve
 from services.chassis.settings import ServiceSettings
@@ -32,6 +33,7 @@ class Answering:
         self.released.set()
         self.error: ServiceError | None = None
         self.breaks = False
+        self.status = 200
         self.hosts: set[str] = set()
 
     def app(self) -> FastAPI:
@@ -47,7 +49,7 @@ class Answering:
                 raise self.error
             body = f"[{INFO.model_dump_json()}]"
             if self.breaks:
-                return StreamingResponse(_broken(body), headers={"Content-Length": str(len(body))})
+                return StreamingResponse(_broken(body), self.status, {"Content-Length": str(len(body))})
             return Response(body, media_type="application/json")
 
         @app.get("/health/ready")
@@ -151,6 +153,24 @@ def test_one_that_is_gone_is_left_alone_and_taken_back(caplog: pytest.LogCapture
     asyncio.run(visit())
 
 
+def test_one_that_failed_is_tried_by_one_request_at_a_time() -> None:
+    async def visit() -> None:
+        now = [0.0]
+        replicas = Replicas("avatar", "http://127.0.0.1:9,http://127.0.0.1:10")
+        failed, well = await replicas.all()
+        failed.breaker = Breaker(first_s=1, longest_s=1, now=lambda: now[0])
+        with failed.exchange():  # begun before, and not what finds out
+            failed.failed()
+            now[0] += 2
+            assert await replicas.pick() is failed
+            with failed.exchange():
+                now[0] += 60
+                assert [await replicas.pick() for _ in range(4)] == [well] * 4
+            assert await replicas.pick() is failed
+
+    asyncio.run(visit())
+
+
 def test_one_that_breaks_off_is_left_alone() -> None:
     async def visit() -> None:
         async with answering(2) as (services, urls):
@@ -163,6 +183,19 @@ def test_one_that_breaks_off_is_left_alone() -> None:
                 except EngineFailed:
                     failures += 1
             assert failures == 1
+            await client.aclose()
+
+    asyncio.run(visit())
+
+
+def test_one_that_breaks_off_while_it_says_what_is_wrong_passes_it_on() -> None:
+    async def visit() -> None:
+        async with answering(2) as (services, urls):
+            client = AvatarClient(",".join(urls))
+            services[0].breaks, services[0].status = True, 500
+            for _ in range(2):
+                assert await client.avatars() == [INFO]
+            assert [service.asked for service in services] == [1, 2]
             await client.aclose()
 
     asyncio.run(visit())

@@ -44,8 +44,9 @@ def read(method: str = "POST", **sent: Any) -> VideoAsk:
         {"data": FORM, "files": {"avatar_image": ("me.jpg", b"picture")}},
         {"params": {"avatar": "maya"}, "json": {"text": "Hi.", "fps": "30000/1001"}},
         {"params": {"text": "not this"}, "json": FORM},
+        {"json": FORM | {"voice": None, "speed": None, "aspect": None}},
     ],
-    ids=["json", "form", "query", "multipart", "query and json", "the body wins"],
+    ids=["json", "form", "query", "multipart", "query and json", "the body wins", "nulls"],
 )
 def test_fields_mean_the_same_however_they_come(sent: dict[str, Any]) -> None:
     asked = read(**sent).request
@@ -95,12 +96,28 @@ def test_frame_sizes(fields: dict[str, str], size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "frame_skip"),
+    [
+        ({}, 1),
+        ({"quality": "high"}, 1),
+        ({"quality": "medium"}, 2),
+        ({"quality": "low"}, 3),
+        ({"quality": "low", "frame_skip": 1}, 1),
+        ({"size": "640x360"}, 1),
+    ],
+)
+def test_quality_says_how_many_mouths_are_generated(fields: dict[str, object], frame_skip: int) -> None:
+    assert read(json={"text": "Hi.", **fields}).request.frame_skip == frame_skip
+
+
+@pytest.mark.parametrize(
     ("sent", "says"),
     [
         ({"json": {}}, "text"),
         ({}, "text"),
         ({"json": {"text": "Hi.", "colour": "red"}}, "colour"),
         ({"json": {"text": "Hi.", "speed": 9}}, "speed"),
+        ({"json": {"text": "Hi.", "quality": "best"}}, "quality"),
         ({"json": {"text": "Hi.", "size": "127x128"}}, "size"),
         ({"json": {"text": "Hi.", "size": "3842x128"}}, "size"),
         ({"json": {"text": "Hi.", "size": "١٢٨x128"}}, "size"),

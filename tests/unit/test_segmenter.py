@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.languages import detector
 from services.gateway.live.segmenter import Granularity, SentenceStream
 from services.gateway.sentences import LONGEST_SENTENCE_CHARS, Pause
 
@@ -15,6 +16,12 @@ LETTERS = st.text(
     alphabet=st.sampled_from(list("abcÄé ñ.,;:!?\n\t 0123456789-—'\"()«»“”「」你好。、！안녕こんに한я…*\u0301")),
     max_size=900,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def languages_can_be_told() -> None:
+    """Loading takes longer than a text may."""
+    detector().wait()
 
 
 def cut(text: str, language: str = "Auto", granularity: Granularity = "sentence", *, at: int = 1) -> list[str]:
@@ -41,6 +48,7 @@ def test_no_word_is_lost_and_no_sentence_is_without_one_or_too_long(text: str) -
     assert all(words(sentence) and len(sentence) <= LONGEST_SENTENCE_CHARS for sentence in sentences)
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize(
     ("language", "text", "sentences"),
     [
@@ -59,12 +67,16 @@ def test_no_word_is_lost_and_no_sentence_is_without_one_or_too_long(text: str) -
         ("zh", "他说：“你好。再见。”然后走了。好！", ["他说：“你好。再见。”然后走了。", "好！"]),
         ("ru", "В 2020 г. было так. «Да. Нет.» — сказал он.", ["В 2020 г. было так.", "«Да. Нет.» — сказал он."]),
         ("de", "Am 3. Mai kam er. Das ist z. B. so.", ["Am 3. Mai kam er.", "Das ist z. B. so."]),
+        ("de", "„Geht das? Ja.“ Er ging in Zimmer Nr. 5.", ["„Geht das? Ja.“", "Er ging in Zimmer Nr. 5."]),
+        ("de", "»Das ist gut. Ja.« Sie lachte.", ["»Das ist gut. Ja.«", "Sie lachte."]),
         ("fr", "« Bonjour. Ça va ? » dit-il. M. Dupont rit.", ["« Bonjour. Ça va ? » dit-il.", "M. Dupont rit."]),
         ("es", "¿Qué tal? El Sr. García vino.", ["¿Qué tal?", "El Sr. García vino."]),
     ],
 )
-def test_numbers_abbreviations_addresses_and_quotes_stay_whole(language: str, text: str, sentences: list[str]) -> None:
-    assert cut(text, language) == sentences
+def test_numbers_abbreviations_addresses_and_quotes_stay_whole(
+    language: str, text: str, sentences: list[str], *, named: bool
+) -> None:
+    assert cut(text, language if named else "Auto") == sentences
 
 
 def test_the_first_clause_is_given_early_and_later_ones_only_where_asked_for() -> None:
@@ -107,6 +119,21 @@ def test_a_pause_ends_only_what_can_be_a_sentence(text: str, *, settles: bool) -
     stream = SentenceStream("en")
     assert stream.feed(text) == []
     assert (stream.settles_in_s is not None) == settles
+
+
+@pytest.mark.parametrize(
+    "text", ["It costs 3.", "See https://example.", "Ask ann@example.", "Edit src/main.", "Go to www.", "Open a_file."]
+)
+def test_a_pause_must_be_long_where_more_may_follow_without_a_space(text: str) -> None:
+    stream, ended = SentenceStream("en"), SentenceStream("en")
+    assert stream.feed(text) == ended.feed("It is over.") == []
+    assert stream.settles_in_s is not None and ended.settles_in_s is not None
+    assert stream.settles_in_s >= 1.0 > 0.1 >= ended.settles_in_s
+
+
+def test_a_language_that_nobody_named_is_told_by_what_came_before() -> None:
+    german = "Wir sehen uns morgen in der Stadt und gehen dann zum Essen. "
+    assert cut(f"{german}Nr. 5 ist gut. Ja.") == [german.strip(), "Nr. 5 ist gut.", "Ja."]
 
 
 def test_what_is_flushed_in_the_middle_is_a_clause_and_the_text_goes_on() -> None:

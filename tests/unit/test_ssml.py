@@ -88,7 +88,7 @@ def test_what_is_not_read_is_refused_by_name(document: str, named: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         parse_ssml(document)
     assert named in refusal.value.detail
-    assert refusal.value.param == "input"
+    assert refusal.value.param == "text"
 
 
 def test_a_declaration_cannot_change_the_encoding() -> None:
@@ -102,4 +102,4 @@ def test_nothing_else_than_a_refusal_is_raised(text: str) -> None:
         try:
             parse_ssml(document)
         except InvalidRequest as refusal:
-            assert refusal.param == "input"
+            assert refusal.param == "text"

@@ -47,11 +47,15 @@ class Cards:
     each_s: float = 0.03
     fails: Callable[[Segment], int | None] = lambda segment: None
     """After how many fragments a segment fails."""
+    stalls_s: Callable[[Segment, int], float] = lambda segment, number: 0.0
+    """How much longer a fragment takes."""
     shots: int = 0
+    sentences: int = 0
     engine: CardEngine = field(default_factory=CardEngine)
 
     async def shot(self, script: Script, segment: Segment, patience_s: float = 0.0) -> AsyncGenerator[FilmEvent, None]:
         self.shots += 1
+        self.sentences += not segment.urgent
         fails_after = self.fails(segment)
         motion = segment.motion
         asked = segment_of(
@@ -73,7 +77,7 @@ class Cards:
             for number, piece in enumerate(pieces):
                 if number == fails_after:
                     raise EngineFailed("The card tore.")
-                await asyncio.sleep(self.each_s)
+                await asyncio.sleep(self.each_s + self.stalls_s(segment, number))
                 yield Fragment(segment.spoken.index, piece)
 
 
@@ -333,6 +337,69 @@ def test_rest_after_a_sentence_is_there_in_time_however_slow_rendering_is() -> N
     units = units_of(played(stage, act))
     spoken = [number for number, unit in enumerate(units) if unit.cue]
     assert units[spoken[-1] + 1].late_s == units[spoken[-1]].late_s == 0
+
+
+def test_a_sentence_does_not_wait_for_an_idle_piece_that_is_late() -> None:
+    stage = stage_of(Cards(stalls_s=lambda segment, _: 60.0 if segment.urgent and segment.motion.start >= 80 else 0.0))
+    given_s: list[float] = []
+
+    def see(event: StageEvent) -> None:
+        if isinstance(event, Unit) and event.cue is not None:
+            given_s.append(asyncio.get_running_loop().time())
+
+    async def act() -> AsyncGenerator[None, None]:
+        await asyncio.sleep(20)  # the film has stood still for a while by now
+        await stage.say(cue(0, 2.0))
+        yield
+
+    run_jumping(played_beside(stage, act, see))
+    assert 20 < given_s[0] < 21
+
+
+def test_a_film_that_was_held_up_goes_on_where_it_was_left() -> None:
+    stage = stage_of(Cards(stalls_s=lambda segment, number: 0.0 if segment.urgent or number != 2 else 3.0))
+    given: list[tuple[float, Unit]] = []
+
+    def see(event: StageEvent) -> None:
+        if isinstance(event, Unit):
+            given.append((asyncio.get_running_loop().time(), event))
+
+    async def act() -> AsyncGenerator[None, None]:
+        await asyncio.sleep(1)
+        await stage.say(cue(0, 4.0))
+        await stage.all_shown()
+        await asyncio.sleep(2)
+        yield
+
+    run_jumping(played_beside(stage, act, see))
+    assert_no_holes([unit for _, unit in given])
+    [held_up] = [number for number, (_, unit) in enumerate(given) if unit.late_s]
+    began_s, first = given[held_up]
+    assert 1.5 < first.late_s < 3
+    ahead_s = 0.4 + piece_frames(FPS) / FPS  # idle pieces are given whole
+    for at_s, unit in given[held_up:]:
+        assert at_s - began_s > (unit.first_frame - first.first_frame) / FPS - ahead_s - 0.01
+
+
+def test_nothing_is_rendered_for_a_film_that_is_over() -> None:
+    cards = Cards()
+    stage = stage_of(cards)
+
+    async def run() -> int:
+        for number in range(2):
+            await stage.say(cue(number, 2.0))
+        waiting = asyncio.create_task(stage.say(cue(2, 2.0)))
+        async with aclosing(stage.play()) as events:
+            async for _ in events:
+                break
+            begun = cards.sentences
+        await waiting
+        await stage.say(cue(3, 2.0))
+        await stage.all_shown()
+        await asyncio.sleep(1)
+        return cards.sentences - begun
+
+    assert run_jumping(run()) == 0
 
 
 def test_idle_pieces_are_asked_for_again_and_without_them_the_film_ends() -> None:

@@ -60,6 +60,20 @@ def test_a_client_that_leaves_before_the_body_begins_closes_the_source() -> None
     assert asyncio.run(run()) == 0
 
 
+def test_a_client_that_reads_nothing_is_given_up() -> None:
+    async def run() -> int:
+        source = Source()
+        source.first.set()
+        stream = source.stream()
+        answer = await begin_stream(Request(SCOPE, connected), stream, "text/plain", stalled_s=0.05)
+        with pytest.raises(ClientDisconnect):
+            await answer(SCOPE, connected, stuck)
+        assert stream is not None
+        return source.open
+
+    assert asyncio.run(run()) == 0
+
+
 def test_a_client_that_leaves_before_the_first_piece_closes_the_source() -> None:
     async def run() -> int:
         source = Source()

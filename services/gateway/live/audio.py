@@ -25,6 +25,8 @@ _PLAIN = ("pcm", "wav")
 _LARGEST_PIECE_BYTES = 256 * 1024
 """Many clients' libraries refuse messages from 1 MiB on."""
 
+_SOUND = {"sample_rate": SPEECH_SAMPLE_RATE_HZ, "channels": 1}
+
 
 class AudioPerformer:
     """Speaks the utterances of one socket."""
@@ -79,7 +81,7 @@ class _Sending(Sender):
         """Sound of a sentence that is sent in one piece."""
         self._words: list[dict[str, object]] = []
         self._lead_s = self._pause_s = 0.0
-        self._pcm_bytes = 0
+        self._pcm_bytes = self._sent_bytes = self._chunks = 0
         self._place = {"utterance_index": utterance.index, "generation": utterance.generation}
 
     async def tell(self, event: str, *before: Message, **fields: object) -> None:
@@ -92,9 +94,10 @@ class _Sending(Sender):
         self._said.begin(event.index, event.line.text, self._utterance.index)
         self._encoder = encoder_for(self._config.response_format)
         self._lead_s, self._pause_s = self._pause_s, event.line.pause_s
-        self._pcm_bytes, self._held, self._words = 0, [], []
+        self._held, self._words = [], []
+        self._pcm_bytes = self._sent_bytes = self._chunks = 0
         fields: dict[str, object] = {"sentence_index": event.index, "sentence_text": event.line.text}
-        fields |= {"format": self._config.response_format, "sample_rate": SPEECH_SAMPLE_RATE_HZ, "channels": 1}
+        fields |= {"format": self._config.response_format, **_SOUND}
         if self._config.word_timestamps:
             fields["word_timestamps"] = True
         await self.tell("audio.start", **fields)
@@ -117,21 +120,21 @@ class _Sending(Sender):
         elif data := await self._encoded(chunk.pcm):
             for at in range(0, len(data), _LARGEST_PIECE_BYTES):
                 piece = data[at : at + _LARGEST_PIECE_BYTES]
+                self._sent_bytes += len(piece)
                 await self._socket.send(piece, generation=self._utterance.generation)
 
     async def _end(self, *, broken_off: bool) -> None:
-        fields: dict[str, object] = {"sentence_index": self.index, "duration_ms": round(1000 * self._heard_s)}
-        if broken_off:
-            fields["broken_off"] = True
         if self._config.word_timestamps:
             await self._send_in_json(b"", self._words)
-            await self.tell("audio.done", **fields)
-        else:
-            rest = await self._whole() if self._held else await to_thread.run_sync(self._encoder.finish)
-            for chunk in self._held:
-                self._said.add(chunk.marks, self._heard_s)
-            # Sound and the end of it belong together: one without the other is half a sentence.
-            await self.tell("audio.done", *([rest] if rest else []), **fields)
+        rest = await self._whole() if self._held else await to_thread.run_sync(self._encoder.finish)
+        for chunk in self._held:
+            self._said.add(chunk.marks, self._heard_s)
+        fields: dict[str, object] = {"sentence_index": self.index, "duration_ms": _ms_of(self._pcm_bytes)}
+        fields |= {"total_bytes": self._sent_bytes + len(rest), "error": broken_off}
+        if broken_off:
+            fields["broken_off"] = True
+        # Sound and the end of it belong together: one without the other is half a sentence.
+        await self.tell("audio.done", *([rest] if rest else []), **fields)
         self._utterance.journal.note("sent", self.index)
 
     async def _refuse(self, event: SentenceFailed) -> None:
@@ -149,12 +152,26 @@ class _Sending(Sender):
         return await to_thread.run_sync(self._encoder.encode, pcm)
 
     async def _send_in_json(self, pcm: bytes, timestamps: list[dict[str, object]] | None) -> None:
+        """Send some sound, or the times of the words of all of it."""
+        start_ms = _ms_of(self._sent_bytes) if timestamps is None else 0
+        self._sent_bytes += len(pcm)
+        place: dict[str, object] = {"sentence_index": self.index, "chunk_id": self._chunks, **_SOUND}
+        place |= {"chunk_start_ms": start_ms, "chunk_end_ms": _ms_of(self._sent_bytes)}
+        self._chunks += 1
         sound = base64.b64encode(pcm).decode()
-        await self.tell("audio.chunk", sentence_index=self.index, audio_b64=sound, timestamps=timestamps)
+        await self.tell("audio.chunk", **place, audio_b64=sound, timestamps=timestamps)
 
     @property
     def _heard_s(self) -> float:
-        return self._pcm_bytes / SAMPLE_BYTES / SPEECH_SAMPLE_RATE_HZ
+        return _s_of(self._pcm_bytes)
+
+
+def _s_of(pcm_bytes: int) -> float:
+    return pcm_bytes / SAMPLE_BYTES / SPEECH_SAMPLE_RATE_HZ
+
+
+def _ms_of(pcm_bytes: int) -> int:
+    return round(1000 * _s_of(pcm_bytes))
 
 
 def _timestamp(mark: Mark) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from services.chassis.problems import invalid_request_of
 from services.contract.errors import InvalidRequest, TooLarge
@@ -13,7 +13,7 @@ from services.gateway.audio import AudioFormat
 from services.gateway.live.segmenter import Granularity
 from services.gateway.llm import ChatMessage
 from services.gateway.requests import FilmFields
-from services.gateway.voicing import VoiceFields
+from services.gateway.voicing import VoiceFields, VoiceName
 
 MOST_CONFIG_CHARS = 4 * 1024**2
 """A voice to copy comes with the configuration."""
@@ -24,14 +24,27 @@ LIVE_FPS = (25, 30, 50, 60)
 """Frame rates at which frames and packets of sound meet again and again, so that idle pieces fit anywhere."""
 
 
-class SpeechConfig(VoiceFields):
-    """How an audio socket speaks. It holds until the next one."""
+class SessionConfig(BaseModel):
+    """What every configuration says. Fields that are not known have no effect: clients may be newer than this."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: Literal["session.config"] = "session.config"
+    split_granularity: Granularity = "sentence"
+
+    @property
+    def unknown(self) -> list[str]:
+        """The names of fields without effect, to be told: one may be a slip."""
+        return list(self.model_extra or ())
+
+
+class SpeechConfig(VoiceFields, SessionConfig):
+    """How an audio socket speaks. It holds until the next one."""
+
+    voice: VoiceName = Field("", validation_alias=AliasChoices("voice", "speaker"))
     response_format: AudioFormat = "wav"
     stream_audio: bool = Field(False, description="Send sound as it is made, rather than a file for each sentence.")
     word_timestamps: bool = Field(False, description="Send PCM in JSON, with the time of each word.")
-    split_granularity: Granularity = "sentence"
     task_type: str = Field("", max_length=40, description="Without effect: the voice says it.")
     max_new_tokens: int | None = Field(None, ge=1, description="Without effect: generation_params says it.")
     initial_codec_chunk_frames: int | None = Field(None, ge=0, description="Without effect.")
@@ -44,11 +57,9 @@ class SpeechConfig(VoiceFields):
         return self
 
 
-class VideoConfig(FilmFields):
+class VideoConfig(FilmFields, SessionConfig):
     """How a video socket looks and speaks; the first one holds."""
 
-    type: Literal["session.config"] = "session.config"
-    split_granularity: Granularity = "sentence"
     idle: bool = Field(True, description="Go on between sentences; otherwise there is only film of what is said.")
     lead_s: float = Field(
         0.4, ge=0.1, le=10.0, description="How far the film runs ahead of the clock, so as to hide an uneven network."
@@ -131,7 +142,7 @@ Instruction = InputText | InputFlush | InputDone | CallerDone | Interrupt | Sess
 _INSTRUCTION: TypeAdapter[Instruction] = TypeAdapter(Annotated[Instruction, Field(discriminator="type")])
 _CONFIG = "session.config"
 
-Config = TypeVar("Config", bound=BaseModel)
+Config = TypeVar("Config", bound=SessionConfig)
 
 
 def read_message(raw: str, config: type[Config]) -> Config | Instruction:

@@ -18,9 +18,10 @@ from services.gateway.calling import PATIENCE_S
 from services.gateway.clients import SpeechAnswer, TtsClient
 from services.gateway.languages import Languages
 from services.gateway.lines import Line
+from services.gateway.live.cut import Cut
 from services.gateway.live.journal import Journal
 from services.gateway.live.segmenter import Granularity, SentenceStream
-from services.gateway.live.tokens import Token, Tokens
+from services.gateway.live.tokens import Flush, Token, Tokens
 from services.gateway.reader import Reader
 from services.gateway.sentences import Sentence
 from services.gateway.utterance import PAUSE_S
@@ -80,20 +81,27 @@ SpokenEvent = SentenceBegun | Sound | SentenceEnded | SentenceFailed
 
 
 async def speak_tokens(
-    tts: TtsClient, tokens: Tokens, speaking: Speaking, journal: Journal
+    tts: TtsClient, tokens: Tokens, speaking: Speaking, journal: Journal, cut: Cut | None = None
 ) -> AsyncGenerator[SpokenEvent, None]:
     """Yield the speech of what `tokens` say, in order. Closing it stops everything, and closes `tokens`.
 
-    Raises what `tokens` raises.
+    What `cut` takes back is given up at every stage: a sentence that is heard already has no end then. Raises what
+    `tokens` raises.
     """
+    cut = cut or Cut()
+    flushes = 0
     languages = Languages(speaking.language)
     reader = Reader(tts, speaking.manner, languages)
 
     async def sources() -> AsyncGenerator[AsyncGenerator[SpokenEvent, None], None]:
+        nonlocal flushes
         index = 0
         lines = lines_of_tokens(tokens, SentenceStream(speaking.language, speaking.granularity))
         try:
-            async for line in lines:
+            await languages.ready()
+            async for flushes, line in lines:
+                if not cut.wants(flushes):
+                    return
                 journal.note("written", index)
                 languages.go_on(line.text)
                 yield _speak(reader, index, line, journal)
@@ -101,7 +109,7 @@ async def speak_tokens(
         finally:
             await lines.aclose()
 
-    events = side_by_side(sources(), speaking.at_once, _CHUNKS_AHEAD)
+    events = side_by_side(sources(), speaking.at_once, _CHUNKS_AHEAD, lambda sentence: cut.begun(sentence, flushes))
     try:
         async for event in events:
             yield event
@@ -109,9 +117,13 @@ async def speak_tokens(
         await events.aclose()
 
 
-async def lines_of_tokens(tokens: Tokens, stream: SentenceStream) -> AsyncGenerator[Line, None]:
-    """Yield the lines of what `tokens` say as soon as they are finished, or nothing follows for a moment."""
+async def lines_of_tokens(tokens: Tokens, stream: SentenceStream) -> AsyncGenerator[tuple[int, Line], None]:
+    """Yield the lines of what `tokens` say as soon as they are finished, or nothing follows for a moment.
+
+    Beside each stands how many flushes came before it.
+    """
     coming: asyncio.Future[Token] | None = None
+    flushes = 0
     try:
         while True:
             coming = coming or asyncio.ensure_future(tokens.__anext__())
@@ -123,14 +135,15 @@ async def lines_of_tokens(tokens: Tokens, stream: SentenceStream) -> AsyncGenera
             coming = None if done else coming
             if not isinstance(token, str):
                 for line in _lines(stream.flush()):
-                    yield line
+                    yield flushes, line
+                flushes += isinstance(token, Flush)
                 continue
             for at in range(0, len(token), _SLICE_CHARS):
                 for line in _lines(stream.feed(token[at : at + _SLICE_CHARS])):
-                    yield line
+                    yield flushes, line
                 await asyncio.sleep(0)  # a whole book in one message is nobody else's affair
         for line in _lines(stream.flush()):
-            yield line
+            yield flushes, line
     finally:
         if coming is not None:
             coming.cancel()

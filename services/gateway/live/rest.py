@@ -33,8 +33,9 @@ _PIECES = 32
 
 _KEPT_BYTES = 64 * 1024**2
 
-_TIMES_SLOWER = 3
-"""Pauses of what is rendered before anybody needs it: what is said comes first."""
+_TIMES_SLOWER, _LONGEST_PAUSE_S = 3, 2.0
+"""Pauses of what is rendered before anybody needs it: what is said comes first. The first piece may have taken
+minutes, in which the face was prepared."""
 
 Key = tuple[object, ...]
 
@@ -125,7 +126,8 @@ class Rest:
                 await self.piece(script, look, moment, end)
             except ServiceError:
                 return  # whoever needs it asks again
-            await asyncio.sleep(_TIMES_SLOWER * (time.monotonic() - asked_at_s))
+            took_s = time.monotonic() - asked_at_s
+            await asyncio.sleep(min(_TIMES_SLOWER * took_s, _LONGEST_PAUSE_S))
             moment, upwards = end, end > moment
 
     def _rendered_once(self, script: Script, look: str, start: int, end: int) -> asyncio.Task[RestingPiece]:

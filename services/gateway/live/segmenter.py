@@ -2,17 +2,17 @@
 
 Where it cuts hangs on the text alone, never on the pieces it came in. What follows an end decides whether it
 was one ("3.14", "Dr. Who", "p.m. on"), so a sentence is known to be over with the first letter of the next
-one, or when the writer pauses after something that can only be an end.
+one, or when the writer pauses after something that is most likely an end.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Literal
 
 import sentencex
 
+from services.gateway.live.quotes import is_open
 from services.gateway.markup import without_markup
 from services.gateway.sentences import (
     CLAUSE_END,
@@ -23,15 +23,13 @@ from services.gateway.sentences import (
     cut_at,
     has_words,
     is_initial,
+    language_of_script,
     likely_language,
     split_sentences,
 )
 
 Granularity = Literal["sentence", "clause", "none"]
 """Cut at sentences, the first one at its first clause; at every clause; or only when all is there."""
-
-_LONGEST_HELD_CHARS = 240
-"""What is longer is cut even where a quotation or bracket is still open: it may never be closed."""
 
 _SHORTEST_EAST_ASIAN_CHARS = 8
 """As much speech as `SHORTEST_CLAUSE_CHARS` letters."""
@@ -42,27 +40,32 @@ _MOST_UNCUT_CHARS = 20_000
 _PAUSED_S = 0.1
 """After so long without a letter, an end is taken for one: longer than between two tokens of an LLM."""
 
-_PAUSED_IN_DOUBT_S = 0.5
+_PAUSED_IN_DOUBT_S = 1.0
+"""The same after what often goes on without white space: numbers, addresses, names of files."""
 
 _PAUSED_AFTER_SPACE_S = 0.003
 """The same where white space follows already: then all that could follow is the next word."""
 
-_CLOSING = r"[\"'»”’)\]*_]*$"
+_CLOSING = r"[\"'»«”“’‘)\]*_]*$"
 _END = re.compile(r"[.!?…]+" + _CLOSING)
 _FULL_STOP = "。！？｡"
 _EAST_ASIAN_CLAUSE_ENDS = "、，；："
-_INCHES = re.compile(r'\d"')
 _DOUBTFUL = re.compile(r"(?:\d|\.\w+)\." + _CLOSING)
 """An end after a number, or after something with a full stop within: only the whole next word tells."""
 
+_MAY_GO_ON = re.compile(r"(?:\d|[./:@_\\]\w\S*|\bwww)[.?!]" + _CLOSING)
+"""An end of something that may go on with the next letter: only a long pause tells."""
+
 _NUMBERED = re.compile(r"^\s*\d{1,3}[.)]$")
-_PAIRS = {"(": ")", "[": "]", "“": "”", "«": "»", "„": "“", "「": "」", "『": "』", "（": "）", "《": "》"}
 _EAST_ASIAN = ("zh", "ja")
 _NO_LETTERS = re.compile(r"^[\W_]+")
 _PROBE = "Anna"
 """Could follow a title as well as begin a sentence: what ends before it has come to an end."""
 
 _NEXT_WORD_CHARS = 12
+
+_TELLING_CHARS = 200
+"""Of what came before, by which a language that nobody named is told."""
 
 
 class SentenceStream:
@@ -71,7 +74,7 @@ class SentenceStream:
     def __init__(self, language: str, granularity: Granularity = "sentence") -> None:
         self._language = language
         self._granularity = granularity
-        self._text = ""
+        self._text = self._before = ""
         self._end: int | None = None
         """Where the text may have come to an end, which what follows decides."""
         self._first = True
@@ -87,15 +90,15 @@ class SentenceStream:
     def settles_in_s(self) -> float | None:
         """How long nothing must follow until what is there is taken for a sentence; None while it is none."""
         written = self._text.rstrip()
-        if self._granularity == "none" or not has_words(written) or _is_open(written):
+        if self._granularity == "none" or not has_words(written) or is_open(written):
             return None
         if "\n" in self._text[len(written) :]:
             return _PAUSED_AFTER_SPACE_S
         if not _END.search(written) or is_initial(written) or not self._ends(written, _PROBE):
             return None
-        if _DOUBTFUL.search(written):
-            return _PAUSED_IN_DOUBT_S
-        return _PAUSED_S if written == self._text else _PAUSED_AFTER_SPACE_S
+        if written != self._text:
+            return _PAUSED_IN_DOUBT_S if _DOUBTFUL.search(written) else _PAUSED_AFTER_SPACE_S
+        return _PAUSED_IN_DOUBT_S if _MAY_GO_ON.search(written) else _PAUSED_S
 
     def flush(self) -> list[Sentence]:
         """Return what is there, as if it had ended here."""
@@ -110,7 +113,7 @@ class SentenceStream:
 
     def _add(self, letter: str) -> list[Sentence]:
         self._text += letter
-        if letter in _FULL_STOP and not _is_open(self._text):
+        if letter in _FULL_STOP and not is_open(self._text):
             return self._cut(len(self._text), Pause.SENTENCE)
         if len(self._text) > LONGEST_SENTENCE_CHARS:
             return self._cut(cut_at(self._text, LONGEST_SENTENCE_CHARS), Pause.CLAUSE)
@@ -127,7 +130,7 @@ class SentenceStream:
             ended = not (_NUMBERED.match(written) or is_initial(written))
         else:
             ended = self._text.endswith("\n") and has_words(written)
-        if ended and not _is_open(written):
+        if ended and not is_open(written):
             self._end = len(written)
         elif CLAUSE_END.search(self._text, max(0, len(written) - 1)):
             return self._on_clause()
@@ -137,10 +140,10 @@ class SentenceStream:
         """Cut here, where clauses are wanted by themselves."""
         wanted = self._first or self._granularity == "clause"
         end = len(self._text.rstrip())
-        if not wanted or _is_open(self._text):
+        if not wanted or is_open(self._text):
             return []
         shortest = SHORTEST_CLAUSE_CHARS
-        if likely_language(self._text, self._language) in _EAST_ASIAN:
+        if language_of_script(self._text) in _EAST_ASIAN:
             shortest = _SHORTEST_EAST_ASIAN_CHARS
         return self._cut(end, Pause.CLAUSE) if end >= shortest else []
 
@@ -171,7 +174,7 @@ class SentenceStream:
         """Whether a sentence ends between the two."""
         before = before.rstrip("*_")
         text, at = f"{before} {following}", 0
-        for part in sentencex.segment(likely_language(text, self._language), text):
+        for part in sentencex.segment(likely_language(before, self._language, self._before), text):
             at += len(part)
             if len(text[:at].rstrip()) == len(before):
                 return True
@@ -181,6 +184,7 @@ class SentenceStream:
         """Return what stands before `end`, and go on with what stands after it."""
         piece, rest = self._text[:end], self._text[end:].lstrip()
         self._text, self._end = "", None
+        self._before = "" if language_of_script(piece) else f"{self._before}{piece} "[-_TELLING_CHARS:]
         spoken = " ".join(without_markup(piece).split())
         sentences = [Sentence(spoken, pause)] if has_words(spoken) else []
         self._first = self._first and not sentences
@@ -191,14 +195,3 @@ def _followed(after: str) -> tuple[str, str]:
     """Return the white space and the beginning of the word that follow an end."""
     word = after.lstrip()
     return after[: len(after) - len(word)], word
-
-
-def _is_open(text: str) -> bool:
-    """Whether a quotation, a bracket or an emphasis is not closed yet; one that is very long counts as closed."""
-    if len(text) > _LONGEST_HELD_CHARS:
-        return False
-    counts = Counter(text)
-    if any(counts[first] > counts[last] for first, last in _PAIRS.items() if first in counts):
-        return True
-    quotes = counts['"'] - len(_INCHES.findall(text))
-    return quotes % 2 == 1 or text.count("**") % 2 == 1

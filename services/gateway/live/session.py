@@ -84,19 +84,9 @@ class LiveSession(Generic[Config]):
 
     async def run(self) -> None:
         """Serve the client until the end."""
-        speaking = asyncio.create_task(self._turns.run())
-        reading = asyncio.create_task(self._read())
-        beside = asyncio.create_task(self._performer.run())
-        tasks = {speaking, reading, beside}
         try:
-            while not speaking.done():
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if not task.cancelled():
-                        task.result()  # what broke is raised
-                if reading in done:
-                    return
-            await self._socket.close()
+            if await self._serve():
+                await self._socket.close()
         except (WebSocketDisconnect, Stalled) as error:
             _log.info("a live session ends: %s", type(error).__name__)
             await self._socket.close(BROKEN, "nothing is read there")
@@ -105,6 +95,23 @@ class LiveSession(Generic[Config]):
             with suppress(WebSocketDisconnect, Stalled):
                 await self._socket.refuse(error)
             await self._socket.close(BROKEN, error.detail)
+
+    async def _serve(self) -> bool:
+        """Return once all is spoken, or False when the client has left; all work has ended then.
+
+        What broke is raised.
+        """
+        speaking = asyncio.create_task(self._turns.run())
+        reading = asyncio.create_task(self._read())
+        beside = asyncio.create_task(self._performer.run())
+        tasks = {speaking, reading, beside}
+        try:
+            while not (speaking.done() or reading.done()):
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if not task.cancelled():
+                        task.result()
+            return not reading.done()
         finally:
             await end_tasks(reading, speaking, beside)
 
@@ -114,6 +121,9 @@ class LiveSession(Generic[Config]):
             try:
                 raw = await self._socket.receive(self._silence_s if self._configured else _CONFIGURED_WITHIN_S)
             except asyncio.TimeoutError:
+                if self._writing.open:  # who has written nothing for so long has finished
+                    await self._writing.end()
+                    continue
                 if self._turns.busy:
                     continue
                 await self._socket.refuse(InvalidRequest("Nothing was sent for too long; connect again."))
@@ -140,6 +150,7 @@ class LiveSession(Generic[Config]):
                 raise InvalidRequest("session.config: an utterance is being written; send input.done first.")
             await self._configure(message)
             self._configured = True
+            await self._warn(message)
         elif not self._configured:
             raise InvalidRequest('The first message is {"type": "session.config"}.')
         elif isinstance(message, InputText):
@@ -159,6 +170,12 @@ class LiveSession(Generic[Config]):
                 await self._writing.end()
             self._turns.finish()
             self._closing = True
+
+    async def _warn(self, config: Config) -> None:
+        """Tell which fields of a configuration have no effect."""
+        if names := config.unknown:
+            told = f"session.config: without effect here: {', '.join(names)}."
+            await self._socket.send({"type": "warning", "message": told, "params": names})
 
     async def _respond(self, messages: list[ChatMessage]) -> None:
         """Have the language model answer, and speak what it says."""

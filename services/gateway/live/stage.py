@@ -4,40 +4,34 @@ The film runs a little ahead of the clock. While nobody speaks, an idle piece is
 about to run out; a sentence begins where the last piece ends, and is rendered for that place and pose at once.
 Should it not be there in time, more pieces are put before it, which lead back to the same pose: the fragments
 are then shown so much later, and nothing is rendered again. Every frame and every packet of sound stands on
-one timeline, on which nothing is ever rounded, so they cannot drift apart.
+one timeline, on which nothing is ever rounded, so they cannot drift apart. A film that was held up goes on where
+its viewers were left: what was missed is not made up for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import ServiceError
 from services.contract.speech import SAMPLE_BYTES
 from services.contract.video import Timeline
-from services.gateway.calling import PATIENCE_S
 from services.gateway.laying import Segment, SentenceSpoken
-from services.gateway.live.film import Beginning, Footage, piece_frames
-from services.gateway.live.rest import Rest, RestingPiece, Swing
+from services.gateway.live.clock import FilmClock
+from services.gateway.live.film import Beginning, Footage
+from services.gateway.live.idling import Idling
+from services.gateway.live.rest import Rest, RestingPiece
 from services.gateway.live.shot import Cue, Shot
 from services.gateway.motions import Motion
 from services.gateway.pipeline import FilmMaker
 from services.gateway.script import Script
 from services.gateway.utterance import LEAD_S, lay_out
 
-_log = logging.getLogger(__name__)
-
 _SHOTS = 2
 """The sentence that is shown, and the next one."""
-
-_SOON_S = 0.001
-"""What is due in less is due: clocks are not asked for the rest."""
-
-_AGAIN_AFTER_S = 0.5
-"""For idle pieces, without which the film cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +78,17 @@ class Stage:
         what is said, and comes as fast as it is rendered.
         """
         self._films = films
-        self._rest = rest
         self._script = script
-        self._look = look
+        self._idling = Idling(rest, script, look)
         self._idle = idle
-        self._lead_s = lead_s
         self._timeline = Timeline(script.fps)
-        self._swing = Swing(piece_frames(script.fps))
+        self._clock = FilmClock(self._timeline, lead_s if idle else None)
         self._shots: deque[Shot] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self._news, self._room = asyncio.Event(), asyncio.Event()
-        self._frame = self._moment = self._fragments = 0
-        self._upwards = True
-        self._began_s: float | None = None
+        self._frame = self._fragments = 0
         self._generation = 0
-        self._has_beginning = False
+        self._has_beginning = self._over = False
 
     async def say(self, cue: Cue) -> None:
         """Have a sentence shown after those before it; returns once it is being rendered."""
@@ -117,9 +107,9 @@ class Stage:
         """Say nothing more of what was to be said; the film goes on from what was given last."""
         self._generation += 1
         if self._shots and (shown := self._shots[0].shown_frames):
-            self._moment = round(self._shots[0].path.at(shown))
+            self._idling.go_to(round(self._shots[0].path.at(shown)))
         self._drop_shots()
-        self._prepare_rest(self._moment, upwards=self._upwards)
+        self._prepare_rest()
 
     async def play(self) -> AsyncGenerator[StageEvent, None]:
         """Yield the film, each fragment when its time has come.
@@ -127,13 +117,13 @@ class Stage:
         Raises whatever the avatar service refuses when an idle piece is asked for.
         """
         if self._idle:
-            self._rest.prepare_all(self._script, self._look)
+            self._idling.prepare_all()
         try:
             while True:
                 self._news.clear()
                 if self._shots and self._shots[0].ready:
                     scene = self._play_shot(self._shots[0])
-                elif self._idle and self._wait_s(self._frame) <= _SOON_S:
+                elif self._idle and self._clock.is_due(self._frame):
                     scene = self._play_rest()
                 else:
                     await self._sleep_until(self._frame if self._idle else None)
@@ -141,13 +131,14 @@ class Stage:
                 async for event in scene:
                     yield event
         finally:
+            self._over = True
             self._drop_shots()
             await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _play_shot(self, shot: Shot) -> AsyncGenerator[StageEvent, None]:
         """Show a sentence until its end, or until it is interrupted."""
         generation, put_off = self._generation, self._frame - shot.first_frame
-        if put_off % self._swing.piece:
+        if put_off % self._idling.piece_frames:
             self._plan_anew()
             return
         failure: ServiceError | None = None
@@ -161,7 +152,7 @@ class Stage:
                 if generation != self._generation:
                     return
                 if not shot.shown_frames and len(self._shots) == 1:
-                    self._prepare_rest(shot.path.end, upwards=True)
+                    self._prepare_rest(after=shot.path.end)
                 shot.shown_frames += one.frames
                 yield self._unit(one, one.first_frame + put_off, shot)
         except ServiceError as error:
@@ -170,13 +161,13 @@ class Stage:
             return
         self._leave(shot)
         if shot.shown_frames:
-            self._moment, self._upwards = round(shot.path.at(shot.shown_frames)), True
+            self._idling.go_to(round(shot.path.at(shot.shown_frames)), upwards=True)
         if failure is None:
             yield Shown(shot.cue)
         else:
             self._plan_anew()
             if not self._shots:
-                self._prepare_rest(self._moment, upwards=self._upwards)
+                self._prepare_rest()
             yield NotShown(shot.cue, failure)
 
     async def _next(self, shot: Shot, generation: int) -> Beginning | Footage | None:
@@ -190,40 +181,44 @@ class Stage:
 
     async def _until_due(self, frame: int, generation: int) -> None:
         """Return when `frame` is to be given, or what is said is interrupted."""
-        while generation == self._generation and self._wait_s(frame) > _SOON_S:
+        while generation == self._generation and not self._clock.is_due(frame):
             self._news.clear()
             await self._sleep_until(frame)
 
     async def _play_rest(self) -> AsyncGenerator[StageEvent, None]:
         """Go on without a word; a sentence that is being rendered finds the pose it was planned for."""
-        start = self._moment
-        end = start if self._shots else self._swing.on(start, upwards=self._upwards)
-        first_frame, self._moment = self._frame, end
-        self._frame += self._swing.piece  # before anything is awaited: what is said meanwhile comes after it
-        self._upwards = end > start or (end == start and self._upwards)
-        piece = await self._resting(start, end)
+        start = self._idling.moment
+        end = start if self._shots else self._idling.following
+        if (piece := await self._unless_said(start, end)) is None:
+            return
+        first_frame = self._frame
+        self._frame += self._idling.piece_frames  # before anything is yielded: what is said meanwhile comes after it
+        self._idling.go_to(end)
         if not self._shots:
-            self._prepare_rest(end, upwards=self._upwards)
+            self._prepare_rest()
         for event in self._begin(Beginning(piece.beginning)):
             yield event
         for one in piece.footage:
             yield self._unit(one, first_frame + one.first_frame, None)
 
-    def _prepare_rest(self, moment: int, *, upwards: bool) -> None:
-        """Have the piece rendered that goes on from `moment`, before it is due."""
-        if self._idle:
-            self._rest.prepare(self._script, self._look, moment, self._swing.on(moment, upwards=upwards))
+    async def _unless_said(self, start: int, end: int) -> RestingPiece | None:
+        """Return an idle piece; None once something is said for which it is not needed."""
+        asking = asyncio.create_task(self._idling.piece(start, end))
+        asking.add_done_callback(lambda _: self._news.set())
+        try:
+            while not (self._shots and (self._shots[0].ready or end != start)):
+                if asking.done():
+                    return asking.result()
+                self._news.clear()
+                await self._news.wait()
+            return None
+        finally:
+            await end_tasks(asking)
 
-    async def _resting(self, start: int, end: int) -> RestingPiece:
-        patient_until_s = _now_s() + PATIENCE_S
-        while True:
-            try:
-                return await self._rest.piece(self._script, self._look, start, end)
-            except ServiceError as error:
-                if not error.retryable or _now_s() > patient_until_s:
-                    raise
-                _log.warning("an idle piece is asked for again: %s", error.detail)
-                await asyncio.sleep(error.retry_after_s or _AGAIN_AFTER_S)
+    def _prepare_rest(self, after: int | None = None) -> None:
+        """Have the idle piece rendered that comes next, here or after a sentence, before it is due."""
+        if self._idle:
+            self._idling.prepare(after)
 
     def _begin(self, beginning: Beginning) -> list[Beginning]:
         if self._has_beginning:
@@ -232,8 +227,6 @@ class Stage:
         return [beginning]
 
     def _unit(self, one: Footage, first_frame: int, shot: Shot | None) -> Unit:
-        if self._began_s is None:
-            self._began_s = _now_s()
         self._fragments += 1
         self._frame = max(self._frame, first_frame + one.frames)
         samples = self._timeline.samples_between(first_frame, one.frames)
@@ -249,19 +242,21 @@ class Stage:
             pcm=pcm,
             cue=None if shot is None else shot.cue,
             shown_s=until_s,
-            late_s=max(0.0, _now_s() - self._began_s - self._timeline.seconds_at(first_frame)) if self._idle else 0.0,
+            late_s=self._clock.give(first_frame),
         )
 
     def _add(self, cue: Cue) -> None:
-        """Have a sentence rendered for the place after all that is planned."""
+        """Have a sentence rendered for the place after all that is planned; nothing once the film is over."""
+        if self._over:
+            return
         last = self._shots[-1] if self._shots else None
         first_frame = self._frame if last is None else last.first_frame + last.frames
-        moment = self._moment if last is None else last.path.end
+        moment = self._idling.moment if last is None else last.path.end
         if self._idle:  # should the sentence not be there in time
-            self._rest.prepare(self._script, self._look, moment, moment)
+            self._idling.prepare_hold(moment)
         speech = lay_out(cue.speech, self._timeline, first_frame, lead_s=LEAD_S, pause_s=cue.line.pause_s)
         frames = self._timeline.frames_to_hold(first_frame, speech.samples)
-        motion = Motion(start=moment, end=self._swing.after(moment, frames), frames=frames)
+        motion = Motion(start=moment, end=self._idling.after(moment, frames), frames=frames)
         # As the first sentence of a film, so that it comes with a beginning.
         spoken = SentenceSpoken(0, 1, first_frame, frames, cue.answer)
         segment = Segment(spoken, speech, self._script.scenes[0], motion)
@@ -287,19 +282,9 @@ class Stage:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    def _wait_s(self, frame: int) -> float:
-        """How long it is until `frame` is to be given."""
-        if not self._idle or self._began_s is None:
-            return 0.0
-        return self._began_s + self._timeline.seconds_at(frame) - self._lead_s - _now_s()
-
     async def _sleep_until(self, frame: int | None) -> None:
         """Return when `frame` is to be given, or something happens before."""
         try:
-            await asyncio.wait_for(self._news.wait(), None if frame is None else self._wait_s(frame))
+            await asyncio.wait_for(self._news.wait(), None if frame is None else self._clock.wait_s(frame))
         except asyncio.TimeoutError:
             return
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -15,8 +15,8 @@ FLUSH = Flush()
 
 Token = str | Flush
 
-_MOST_CHARS = 50_000
-"""Text that waits to be spoken: an hour of it. Who writes more waits."""
+_MOST_CHARS = 200_000
+"""Text that waits to be spoken: four hours of it. Who writes more waits, and whatever they send after it."""
 
 
 class Tokens(Protocol):

@@ -58,21 +58,30 @@ class Target:
         await asyncio.gather(*self._closing)
 
     async def _open(self, session: Session) -> Link:
-        if self._shares is False:
-            return self._linked(await self._connected(session))
+        if self._shares is not False and (link := await self._shared_link(session)) is not None:
+            return link
+        return await self._own(session)
+
+    async def _shared_link(self, session: Session) -> Link | None:
+        """Return the connection for all, or the one that asks whether there is such; None where there is not."""
         try:
             with fail_after(self._settings.push_connect_timeout_s):
                 await self._asking.acquire()
         except TimeoutError as error:
             raise LinkLost("the server did not answer in time") from error
         try:
+            if self._shares is False:  # it became known while this waited
+                return None
             if self._shared is None or self._shared.lost.done():
-                link = self._linked(await self._connected(session))
+                link = await self._own(session)
                 self._shared, self._shares = (link, True) if link.shared else (None, False)
                 return link
             return self._shared
         finally:
             self._asking.release()
+
+    async def _own(self, session: Session) -> Link:
+        return self._linked(await self._connected(session))
 
     def _linked(self, connection: ClientConnection) -> Link:
         settings = self._settings

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from services.chassis.streaming import begin_stream
 from services.contract.errors import EngineFailed
-from services.gateway.casting import Casting
 from services.gateway.newavata.client import NewAvataClient
+from services.gateway.newavata.failures import NewAvataRoute
 
 _POSTS = ("/api/v2/lipsync", "/api/v2/lipsync/stream", "/api/video/save", "/api/cancel")
 _GETS = (
@@ -25,13 +25,12 @@ _GETS = (
 _PASSED_BACK = ("Content-Length", "Content-Range", "Accept-Ranges", "Retry-After")
 
 
-def newavata_proxy(casting: Casting, server: NewAvataClient) -> APIRouter:
+def newavata_proxy(server: NewAvataClient) -> APIRouter:
     """Return the routes that are passed on."""
-    router = APIRouter(tags=["newavata"])
+    router = APIRouter(tags=["newavata"], route_class=NewAvataRoute)
 
     async def passed_on(request: Request) -> Response:
         """Ask the NewAvata server, and answer as it does."""
-        casting.check_video()
         async with AsyncExitStack() as unless_begun:
             answer = await unless_begun.enter_async_context(server.passed_on(request))
             headers = {name: value for name in _PASSED_BACK if (value := answer.headers.get(name))}

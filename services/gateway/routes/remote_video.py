@@ -22,7 +22,11 @@ from services.gateway.requests import VideoAsk, VideoRequest, read_video_ask
 
 _ENGINE = "newavata"
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
-_UNKNOWN_FIELDS = ("ref_audio", "ref_text", "model_size", "speed", "pitch", "fps", "aspect")
+_TRANSLATED = {
+    *("text", "avatar", "avatar_path", "voice", "tts_voice", "tts_engine"),
+    *("quality", "size", "frame_skip"),
+    "ref_audio",  # is refused
+}
 
 
 def remote_video_router(casting: Casting, server: NewAvataClient) -> APIRouter:
@@ -43,7 +47,6 @@ def remote_video_router(casting: Casting, server: NewAvataClient) -> APIRouter:
         return answer(await to_thread.run_sync(fragmented, film), notices)
 
     async def made(request: Request) -> tuple[FilmFile, dict[str, str]]:
-        casting.check_video()
         asked = await read_video_ask(request)
         casting.check_text(asked.request.text)
         film = await unless_disconnected(request, server.film(translated(asked)))
@@ -56,7 +59,6 @@ def remote_video_router(casting: Casting, server: NewAvataClient) -> APIRouter:
     @router.get("/avatars")
     async def avatars() -> dict[str, list[str]]:
         """List the server's avatars."""
-        casting.check_video()
         return {"avatars": [avatar.id for avatar in await server.avatars()]}
 
     @router.post("/avatars")
@@ -69,13 +71,11 @@ def remote_video_router(casting: Casting, server: NewAvataClient) -> APIRouter:
     @router.get("/tts_engines")
     async def tts_engines() -> list[ListedEngine]:
         """List the server's speech engines with their voices."""
-        casting.check_video()
         return await server.engines()
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
         """Say which server makes the films, and what it has."""
-        casting.check_video()
         told = await server.status()
         return {
             "status": told.status,
@@ -117,8 +117,7 @@ def _resolution(request: VideoRequest) -> Resolution | None:
 
 def _left_out(asked: VideoAsk) -> Iterator[str]:
     """Yield what of a request the server does not know."""
-    given = asked.request.model_fields_set
-    if "language" in given and asked.request.language != AUTO:
-        yield "A NewAvata server is not told the language."
-    if unknown := [field for field in _UNKNOWN_FIELDS if field in given]:
-        yield f"A NewAvata server does not know {', '.join(unknown)}."
+    known = _TRANSLATED | ({"language"} if asked.request.language == AUTO else set())
+    given = asked.request.model_fields_set - known
+    if unknown := [field for field in VideoRequest.model_fields if field in given]:
+        yield f"A NewAvata server is not told {', '.join(unknown)}."

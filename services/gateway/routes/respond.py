@@ -71,10 +71,12 @@ def respond_router(
         speech = _Speech(answer, partial(_seated, seats, tts, speaking), tells=tells)
         first = await unless_disconnected(request, speech.begin())
         headers = told(first.answer) | {"Cache-Control": "no-cache"}
+        stalled_s = settings.live_stalled_s  # there is a seat to be given back
         if tells:
-            return await begin_stream(request, _events(speech, body.response_format), SSE_MEDIA_TYPE, headers)
+            events = _events(speech, body.response_format)
+            return await begin_stream(request, events, SSE_MEDIA_TYPE, headers, stalled_s)
         sound = encoded_stream(speech.pcm(), body.response_format)
-        return await begin_stream(request, sound, MEDIA_TYPES[body.response_format], headers)
+        return await begin_stream(request, sound, MEDIA_TYPES[body.response_format], headers, stalled_s)
 
     return router
 

@@ -20,6 +20,7 @@ from services.gateway.audio import MEDIA_TYPES, AudioFormat, encoded_stream
 from services.gateway.casting import check_text, is_built_in, revisions
 from services.gateway.clients import TtsClient
 from services.gateway.copying import Copying
+from services.gateway.naming import text_named
 from services.gateway.narration import Narration, Piece, narrate
 from services.gateway.settings import GatewaySettings
 from services.gateway.telling import told
@@ -43,6 +44,10 @@ def speech_router(settings: GatewaySettings, tts: TtsClient, copying: Copying, a
     @router.post("/audio/speech", response_class=Response)
     async def speech(body: AudioSpeechRequest, request: Request) -> Response:
         """Speak a text; the answer streams while it is spoken."""
+        with text_named("input"):
+            return await spoken(body, request)
+
+    async def spoken(body: AudioSpeechRequest, request: Request) -> Response:
         check_text(body.input, settings.max_text_chars)
         engines = await tts.engines()
         key = answers.key(_told_apart(body, engines)) if _is_kept(body, engines) else ""

@@ -67,38 +67,32 @@ def video_router(
     @router.get("/avatars")
     async def list_avatars() -> dict[str, list[str]]:
         """List the avatars by name."""
-        casting.check_video()
         return {"avatars": [info.name for info in await avatar.avatars()]}
 
     @router.post("/avatars", status_code=201)
     async def add_avatar(image: UploadFile, name: str = Form(max_length=100)) -> AvatarInfo:  # type: ignore[assignment]
         """Keep a picture or a clip as an avatar under a name."""
-        casting.check_video()
         return await avatar.add_avatar(await image.read(), name=name, keep=True)
 
     @router.post("/avatars/{name}/prepare", response_class=Response, responses=_EVENTS)
     async def prepare(request: Request, name: str, params: Annotated[FrameParams, Query()]) -> Response:
         """Do now what the first film with an avatar would wait for; server-sent events tell how far it is."""
-        casting.check_video()
         return await begin_stream(request, _preparation(avatar, name, params), SSE_MEDIA_TYPE)
 
     @router.get("/avatars/{name}/portrait", response_class=Response)
     async def portrait(name: str) -> Response:
         """Return a small picture of an avatar."""
-        casting.check_video()
         picture, media_type = await avatar.portrait(name)
         return Response(picture, media_type=media_type, headers={"Cache-Control": "max-age=300"})
 
     @router.get("/tts_engines")
     async def tts_engines() -> list[ListedEngine]:
         """List the speech engines with their voices."""
-        casting.check_video()
         return await speakers.listed()
 
     @router.get("/status")
     async def status() -> dict[str, Any]:
         """Say which engines make the films."""
-        casting.check_video()
         animator = await avatar.engine()
         return {
             "status": "ok",

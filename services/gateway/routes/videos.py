@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from services.chassis.sse import HEARTBEAT, SSE_MEDIA_TYPE, event
 from services.chassis.streaming import begin_stream
-from services.contract.errors import Conflict, NotFound
+from services.contract.errors import Conflict, NotFound, Unavailable
 from services.contract.jobs import VideoDeleted, VideoJob, VideoJobList
 from services.contract.video import LIPSYNC_MEDIA_TYPE
 from services.gateway.bodies import body_schema
@@ -21,6 +21,7 @@ from services.gateway.jobs.asking import RemixAsk, VideoJobAsk, read_job_ask
 from services.gateway.jobs.record import JobEvent
 from services.gateway.jobs.shelf import FilmShelf
 from services.gateway.jobs.videos import VideoJobs
+from services.gateway.naming import text_named
 
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {SSE_MEDIA_TYPE: {}}}}
 _FILM: dict[int | str, dict[str, Any]] = {200: {"content": {LIPSYNC_MEDIA_TYPE: {}}}}
@@ -37,7 +38,8 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
     async def create(request: Request, key: _Key = "", authorization: _Authorization = "") -> Response:
         """Ask for a film; workers make it. The same `Idempotency-Key` asks for it once."""
         asked = await read_job_ask(request)
-        job, replayed = await videos.create(asked, _owner(authorization), key)
+        with text_named("scenes" if asked.ask.scenes else "prompt"):
+            job, replayed = await videos.create(asked, _owner(authorization), key)
         return JSONResponse(job.model_dump(mode="json"), headers=_replayed(replayed))
 
     @router.get("")
@@ -88,7 +90,8 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
         video_id: str, ask: RemixAsk, response: Response, key: _Key = "", authorization: _Authorization = ""
     ) -> VideoJob:
         """Ask for the same film with another text; sentences that stay are not rendered again."""
-        job, replayed = await videos.remix(video_id, ask.prompt, _owner(authorization), key)
+        with text_named("prompt"):
+            job, replayed = await videos.remix(video_id, ask.prompt, _owner(authorization), key)
         response.headers.update(_replayed(replayed))
         return job
 
@@ -98,6 +101,22 @@ def videos_router(videos: VideoJobs, shelf: FilmShelf) -> APIRouter:
         await videos.delete(video_id, _owner(authorization))
         return VideoDeleted(id=video_id)
 
+    return router
+
+
+def no_videos_router() -> APIRouter:
+    """Return the routes below `/v1/videos` where a NewAvata server makes the films: they say that there are no jobs."""
+    router = APIRouter(prefix="/v1/videos", tags=["jobs"])
+
+    async def refuse() -> None:
+        """Refuse: jobs are made segment by segment, by an avatar service."""
+        raise Unavailable(
+            "There are no jobs where a NewAvata server makes the films (USE_NEWAVATA_API=true); "
+            "POST /video/generate answers with the film."
+        )
+
+    for path in ("", "/{path:path}"):
+        router.add_api_route(path, refuse, methods=["GET", "POST", "DELETE"], include_in_schema=False)
     return router
 
 

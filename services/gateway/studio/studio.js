@@ -21,8 +21,12 @@ async function showChoices() {
   });
   info.available_speakers.forEach((voice) => $("voice").append(new Option(voice, voice)));
   const names = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
+  const nameOf = (language) => { // some come as tags
+    try { return /^[a-z]/.test(language) ? names.of(language) : language; } catch { return language; }
+  };
   info.supported_languages
-    .map((tag) => { try { return [names.of(tag), tag]; } catch { return [tag, tag]; } })
+    .filter((language) => language !== "Auto") // is in the page
+    .map((language) => [nameOf(language), language])
     .sort()
     .forEach(([name, tag]) => $("language").append(new Option(name, tag)));
 }

@@ -23,7 +23,7 @@ _SEMITONES = re.compile(r"([+-][0-9]{1,2}(?:\.[0-9]{1,4})?)st")
 
 def refused(sentence: str) -> InvalidRequest:
     """Return the error for a document that cannot be read."""
-    return InvalidRequest(sentence, param="input")
+    return InvalidRequest(sentence, param="text")
 
 
 def pause_of(attributes: Mapping[str, str]) -> float:

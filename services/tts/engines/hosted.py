@@ -72,6 +72,10 @@ class HostedEngine:
         """Return the BCP 47 tags of the languages it speaks."""
         return self._process.introduction.languages
 
+    def checkpoints(self) -> Sequence[str]:
+        """Return the names of the checkpoints that are here."""
+        return self._process.introduction.checkpoints
+
     def resolve(self, request: SpeechRequest) -> Utterance:
         """Settle language and voice without speaking."""
         answer = self._ask(Order(do="resolve", request=request))

@@ -15,7 +15,7 @@ from services.contract.events import SPEECH_STREAM, encode_chunk, encode_end
 from services.contract.headers import speech_headers
 from services.contract.speech import AUTO, AudioChunk, SpeechEngineInfo, SpeechRequest
 from services.tts.dispatch import Dispatcher, Speech
-from services.tts.engine import SpeechEngine
+from services.tts.engine import SpeechEngine, checkpoints_of
 from services.tts.sound import sound_of
 
 SAMPLE_RATE_HEADER = "X-Sample-Rate"
@@ -117,4 +117,5 @@ def _info(engine: SpeechEngine) -> SpeechEngineInfo:
         default_voice=engine.default_voice,
         voices=list(engine.voices()),
         languages=list(engine.languages()),
+        checkpoints=checkpoints_of(engine),
     )

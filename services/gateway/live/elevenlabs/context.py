@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from services.contract.errors import ServiceError
 from services.contract.speech import Manner
 from services.gateway.clients import TtsClient
+from services.gateway.live.cut import Cut
 from services.gateway.live.elevenlabs.delivery import Delivery, Tell
 from services.gateway.live.elevenlabs.formats import Output
 from services.gateway.live.elevenlabs.messages import ClientMessage, refusal
 from services.gateway.live.journal import Journal
 from services.gateway.live.pipeline import Speaking, speak_tokens
 from services.gateway.live.socket import BROKEN
-from services.gateway.live.tokens import FLUSH, Token, TokenFeed
+from services.gateway.live.tokens import FLUSH, TokenFeed
 from services.gateway.sentences import has_words
 
 
@@ -38,23 +37,22 @@ class Voicing:
         return Speaking(manner, self.language, at_once=self.at_once)
 
 
-class _Dropped(Exception):
-    """The text ends, and what is not a sentence yet is not wanted."""
-
-
 class Context:
     """Speaks its text as it is written; `speaking` is done when all was sent."""
 
     def __init__(
         self, name: str, tts: TtsClient, voicing: Voicing, first: ClientMessage, tell: Tell, before: Context | None
     ) -> None:
-        """`first` may hold settings. `before` had the same name, and is heard to its end before this one."""
+        """`first` may hold settings. `before` had the same name: what was flushed of it is heard before this one."""
         self._tts = tts
         self._voicing = voicing
         self._tell = tell
         self._journal = Journal(f"context {name!r}")
         self._feed = TokenFeed()
-        self._dropped = False
+        self._cut = Cut()
+        self._closed = False
+        self._flushes = self._kept = 0
+        """How often it was flushed, and how often by the last time that the client asked for it."""
         self.speed = first.voice_settings.speed if first.voice_settings else 1.0
         self.heard_at = 0.0
         """When a message came for it last."""
@@ -65,6 +63,8 @@ class Context:
         if message.text:
             await self._feed.write(message.text)
         if message.flush or (self._voicing.auto_mode and has_words(message.text or "")):
+            self._flushes += 1
+            self._kept = self._flushes if message.flush else self._kept
             await self._feed.write(FLUSH)
 
     def finish(self) -> None:
@@ -72,16 +72,11 @@ class Context:
         self._feed.end()
 
     def close(self) -> None:
-        """Say that no more is wanted than the sentences that are over, and what was flushed."""
-        self._dropped = True
+        """Say that no more is wanted than what was flushed; said again, that not even that is."""
+        self._journal.note("closed")
+        self._cut.after(0 if self._closed else self._kept)
+        self._closed = True
         self._feed.end()
-
-    async def _tokens(self) -> AsyncGenerator[Token, None]:
-        async with aclosing(self._feed) as tokens:
-            async for token in tokens:
-                yield token
-        if self._dropped:
-            raise _Dropped
 
     async def _speak(self, before: Context | None) -> None:
         if before is not None:
@@ -89,9 +84,7 @@ class Context:
         delivery = Delivery(self._voicing.output, self._tell, self._journal, together=self._voicing.together)
         speaking = self._voicing.speaking(self.speed)
         try:
-            await delivery.send_all(speak_tokens(self._tts, self._tokens(), speaking, self._journal))
-        except _Dropped:
-            self._journal.note("closed")
+            await delivery.send_all(speak_tokens(self._tts, self._feed, speaking, self._journal, self._cut))
         except ServiceError as error:
             await self._tell(refusal(error, BROKEN))
         await delivery.finish()

@@ -49,10 +49,13 @@ class MultiStreamInput(Connection):
 
     async def _do(self, message: ClientMessage) -> None:
         name = message.context_id or _DEFAULT
+        if message.close_context:
+            self._close(name)
+            return
         context = self._contexts.get(name)
         if context is None:
-            if message.close_context or not message.text:
-                return  # there is nothing to close, to flush or to keep
+            if not message.text:
+                return  # there is nothing to flush or to keep
             if len(self._contexts) >= MOST_CONTEXTS:
                 await self._refuse(name, TooManyRequests(f"{MOST_CONTEXTS} contexts are open; close one of them."))
                 return
@@ -61,10 +64,7 @@ class MultiStreamInput(Connection):
             await self._refuse(name, wrong)
             return
         context.heard_at = self._heard_at
-        if message.close_context:
-            self._close(name)
-        else:
-            await context.take(message)
+        await context.take(message)
 
     async def _begin(self, name: str, first: ClientMessage) -> Context:
         # Those that were closed and still speak are work as well: who opens and closes without end waits.
@@ -75,8 +75,15 @@ class MultiStreamInput(Connection):
         return self._contexts[name]
 
     def _close(self, name: str) -> None:
-        context = self._contexts.pop(name)
-        context.close()
+        """Close a context. One that was closed before is interrupted while it is flushed: then that ends, too."""
+        context = self._contexts.get(name) or self._closing.get(name)
+        if context is not None:
+            context.close()
+            self._retire(name, context)
+
+    def _retire(self, name: str, context: Context) -> None:
+        """Let the name of a context go, which has yet to be spoken to its end."""
+        self._contexts.pop(name, None)
         self._closing = {name: old for name, old in self._closing.items() if not old.speaking.done()} | {name: context}
 
     def _patience_s(self) -> float:
@@ -85,13 +92,14 @@ class MultiStreamInput(Connection):
         return max(0.0, oldest + self._silence_s - time.monotonic())
 
     def _close_silent(self) -> None:
-        """Close the contexts that nothing was said to for too long; raises `InvalidRequest` where there is none."""
+        """End the texts that nothing was added to for too long; raises `InvalidRequest` where there is none."""
         now = time.monotonic()
         if not self._contexts and not self._speaking:
             raise InvalidRequest(f"Nothing was sent for {self._silence_s:g} s; connect again.")
         for name, context in list(self._contexts.items()):
             if context.heard_at + self._silence_s <= now:
-                self._close(name)
+                context.finish()
+                self._retire(name, context)
         self._heard_at = now
 
     async def _refuse(self, name: str, error: ServiceError) -> None:

@@ -19,6 +19,9 @@ class StreamInput(Connection):
             try:
                 raw = await self._socket.receive(self._silence_s)
             except asyncio.TimeoutError as error:
+                if context is not None:
+                    context.finish()
+                    await self._all_spoken()
                 raise InvalidRequest(
                     f'Nothing was sent for {self._silence_s:g} s; send " " to keep the connection, "" to end the text.'
                 ) from error

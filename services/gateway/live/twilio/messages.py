@@ -11,19 +11,16 @@ from pydantic.alias_generators import to_camel
 
 from services.chassis.problems import invalid_request_of
 from services.contract.errors import InvalidRequest
-from services.gateway.live.messages import MOST_MESSAGE_CHARS
-from services.gateway.live.segmenter import Granularity
+from services.gateway.live.messages import MOST_MESSAGE_CHARS, SessionConfig
 from services.gateway.voicing import VoiceFields
 
 CALL_RATE_HZ = 8_000
 """Samples a second of every call; in µ-law each is a byte."""
 
 
-class CallConfig(VoiceFields):
+class CallConfig(VoiceFields, SessionConfig):
     """How an application speaks into a call. It holds until the next one."""
 
-    type: Literal["session.config"] = "session.config"
-    split_granularity: Granularity = "sentence"
     caller_audio: bool = Field(False, description="Pass on what the caller says.")
 
     @classmethod

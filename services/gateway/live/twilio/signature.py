@@ -5,18 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import ClassVar
 from urllib.parse import urlsplit
 
-from services.contract.errors import ServiceError
-
-
-class Forbidden(ServiceError):
-    """A request that its sender did not sign as agreed."""
-
-    code: ClassVar[str] = "forbidden"
-    status: ClassVar[int] = 403
-    title: ClassVar[str] = "Forbidden"
+from services.contract.errors import Forbidden
 
 
 def check_signature(auth_token: str, signature: str, path: str, *bases: str) -> None:

@@ -64,7 +64,8 @@ class Reel:
     def _lay(self, clip: Clip) -> None:
         now = int((_now_s() - self._began_s) * FILM_SAMPLE_RATE_HZ) // PACKET_SAMPLES
         start = self._end
-        if start < (now + 1) * PACKET_SAMPLES:
+        # A packet that was read already is over, even where the clock is a moment short of that.
+        if start < max((now + 1) * PACKET_SAMPLES, self._read):
             start = (now + _CUSHION_PACKETS) * PACKET_SAMPLES
         for number, picture in enumerate(clip.pictures):
             self._pictures.put_nowait((start + number * clip.samples // len(clip.pictures), picture.data))

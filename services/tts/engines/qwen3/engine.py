@@ -67,6 +67,10 @@ class QwenEngine:
         """Return the BCP 47 tags of the languages."""
         return list(LANGUAGE_NAMES)
 
+    def checkpoints(self) -> Sequence[str]:
+        """Return the names of the checkpoints that are here, the preferred one first."""
+        return [one.name for one in self._checkpoints.present()]
+
     def resolve(self, request: SpeechRequest) -> Utterance:
         """Settle checkpoint, voice and language. Auto stays: the model hears for itself."""
         text = " ".join(request.text.split())  # a line break in it would break the prompt's template
