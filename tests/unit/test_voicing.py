@@ -27,7 +27,7 @@ def engine(*voices: str, cloning: bool = False) -> SpeechEngineInfo:
         ("nova", [engine("female", "male")], "female"),
         ("onyx", [engine("female", "male")], "male"),
         ("nova", [engine("nova", "female")], "nova"),
-        ("nova", [engine("hum")], ""),
+        ("nova", [engine("hum")], "female"),
         ("Vivian", [engine("female")], "female"),
         ("vivian", [engine("female")], "female"),
         ("Vivian", [engine("female"), engine("Vivian", cloning=True)], "Vivian"),
