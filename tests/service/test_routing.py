@@ -80,7 +80,7 @@ def test_a_gender_is_answered_by_the_engine_of_the_language(
 ) -> None:
     answer = speak(tts, text, **fields)
     assert who(answer) == spoke
-    untold = "voice: none is known to be female here; ru_RU-tiny-low speaks."  # Piper's files tell no gender
+    untold = "voice: none is known to be female here; ru_RU-tiny-low speaks."  # nobody knows who tiny is
     assert answer.headers.get("x-talkie-notice") == (untold if spoke[0] == "piper" else None)
 
 

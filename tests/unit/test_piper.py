@@ -92,7 +92,18 @@ def test_what_cannot_be_spoken_is_refused(engine: PiperEngine, fields: dict[str,
     assert refusal.value.param == param
 
 
-def test_a_gender_is_answered_by_the_usual_voice_because_the_files_tell_none(engine: PiperEngine) -> None:
+def test_published_voices_are_known_by_their_gender(tmp_path: Path) -> None:
+    for name in ("de_DE-kerstin-low", "de_DE-thorsten-medium", "de_DE-thorsten_emotional-low"):
+        build_piper(tmp_path, name, espeak="de", language="German")
+    engine = PiperEngine(tmp_path)
+    assert [voice.gender for voice in engine.voices()] == ["female", "neutral", "male"]
+    for gender, voice in (("female", "de_DE-kerstin-low"), ("male", "de_DE-thorsten-medium")):
+        utterance = engine.resolve(SpeechRequest(text="Hallo", language="de", voice=gender))
+        assert (utterance.voice, utterance.notices) == (voice, ())
+    engine.close()
+
+
+def test_a_gender_that_no_voice_is_known_by_is_answered_by_the_usual_one(engine: PiperEngine) -> None:
     utterance = engine.resolve(SpeechRequest(text="Hallo", language="de", voice="male"))
     assert utterance.voice == "de_DE-tiny-low"
     assert utterance.notices == ("voice: none is known to be male here; de_DE-tiny-low speaks.",)

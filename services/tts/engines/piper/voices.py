@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cachetools import LRUCache
 from piper import PiperVoice
@@ -19,6 +19,20 @@ from services.tts.engines.files import require_files
 
 CURE = "run `scripts/fetch-models piper`"
 """Where voices come from."""
+
+_WOMEN = """
+    alba amy cori eva_k hfc_female huayan irina jenny_dioco kathleen kerstin kristin lessac ljspeech paola ramona siwis
+    southern_english_female
+"""
+_MEN = """
+    alan bryce danny davefx denis dmitri faber gilles hfc_male joe john karlsson northern_english_male norman riccardo
+    ruslan ryan thorsten tom
+"""
+_GENDERS: Mapping[str, Literal["female", "male"]] = {
+    **dict.fromkeys(_WOMEN.split(), "female"),
+    **dict.fromkeys(_MEN.split(), "male"),
+}
+"""Of published voices, by whose they are: the second part of their names. Their files do not tell."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +50,11 @@ class VoiceFiles:
 
     @property
     def voice(self) -> Voice:
-        """What is told of it. Its files do not say whose voice it is."""
+        """What is told of it."""
         examples = ", ".join(f"{self.name}#{speaker}" for speaker in list(self.speakers)[:2])
         description = f"{len(self.speakers)} speakers: {examples} ..." if self.speakers else ""
-        return Voice(name=self.name, language=self.language, gender="neutral", description=description)
+        gender = _GENDERS.get(self.name.partition("-")[2].partition("-")[0], "neutral")
+        return Voice(name=self.name, language=self.language, gender=gender, description=description)
 
     def speaker(self, name: str) -> int | None:
         """Return the id of a speaker, None for the usual one."""
