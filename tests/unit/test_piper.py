@@ -96,7 +96,7 @@ def test_published_voices_are_known_by_their_gender(tmp_path: Path) -> None:
     for name in ("de_DE-kerstin-low", "de_DE-thorsten-medium", "de_DE-thorsten_emotional-low"):
         build_piper(tmp_path, name, espeak="de", language="German")
     engine = PiperEngine(tmp_path)
-    assert [voice.gender for voice in engine.voices()] == ["female", "neutral", "male"]
+    assert [voice.gender for voice in engine.voices()] == ["female", "male", "neutral"]
     for gender, voice in (("female", "de_DE-kerstin-low"), ("male", "de_DE-thorsten-medium")):
         utterance = engine.resolve(SpeechRequest(text="Hallo", language="de", voice=gender))
         assert (utterance.voice, utterance.notices) == (voice, ())
