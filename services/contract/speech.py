@@ -222,6 +222,11 @@ class CacheStats(BaseModel):
         return cls.counted(*map(sum, zip(*sizes, strict=True))) if sizes else cls.counted(0, 0, 0, 0)
 
 
+def is_auto(language: str) -> bool:
+    """Whether the language of a text is to be detected."""
+    return language.strip().lower() in ("", AUTO.lower())
+
+
 def is_gender(voice: str) -> bool:
     """Whether what is asked for as a voice is a gender, and no name."""
     return voice.strip().lower() in GENDERS

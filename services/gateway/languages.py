@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from services.chassis.detect import LanguageDetector
 from services.contract.languages import LANGUAGE_NAMES
-from services.contract.speech import AUTO
+from services.contract.speech import AUTO, is_auto
 
 _TELLING_LETTERS = 16
 """A sentence of fewer letters says too little to settle the language of others."""
@@ -56,7 +56,7 @@ class Languages:
 
     async def ready(self) -> None:
         """Return once languages can be found out, if anybody has to."""
-        if _is_auto(self._asked):
+        if is_auto(self._asked):
             await to_thread.run_sync(detector().wait)
 
     async def in_turn(self, number: int, sentence: str) -> None:
@@ -70,13 +70,13 @@ class Languages:
         if _is_telling(sentence):
             self._telling.setdefault(writing, sentence)
         while self._behind < number:
-            if writing and (self.of(sentence) != AUTO or await self._tells_the_same(sentence)):
+            if writing and (self.of(sentence) != AUTO or await self._tells_the_same(sentence, writing)):
                 return
             await self._settling[self._behind].wait()
 
-    async def _tells_the_same(self, sentence: str) -> bool:
+    async def _tells_the_same(self, sentence: str, writing: str) -> bool:
         """Whether a sentence is in the language that those before it will settle, as far as can be told."""
-        first = self._telling.get(_writing(sentence))
+        first = self._telling.get(writing)
         if first is None or not _is_telling(sentence):
             return False
         detect = detector().detect
@@ -84,7 +84,7 @@ class Languages:
 
     def of(self, sentence: str, number: int | None = None) -> str:
         """Return the language to ask for; Auto while it has to be found out."""
-        if not _is_auto(self._asked):
+        if not is_auto(self._asked):
             return self._asked
         writing = _writing(sentence)
         if writing:
@@ -124,10 +124,6 @@ class Languages:
 def detector() -> LanguageDetector:
     """Return the gateway's detector; it loads from the first call on."""
     return LanguageDetector(LANGUAGE_NAMES)
-
-
-def _is_auto(language: str) -> bool:
-    return language.strip().lower() in ("", AUTO.lower())
 
 
 def _is_telling(sentence: str) -> bool:

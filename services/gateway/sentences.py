@@ -11,7 +11,7 @@ from enum import Enum
 import sentencex
 
 from services.contract.languages import primary_tag
-from services.contract.speech import AUTO
+from services.contract.speech import is_auto
 from services.gateway.languages import detector
 from services.gateway.markup import without_markup
 
@@ -143,9 +143,9 @@ def likely_language(text: str, language: str, before: str = "") -> str:
     """
     if (code := language_of_script(text)) is not None:
         return code
-    tag = primary_tag(language)
-    if tag in ("", AUTO.lower()):
+    if is_auto(language):
         return detector().detect((before + text)[:_TELLING_CHARS])
+    tag = primary_tag(language)
     return tag if len(tag) == 2 else "en"
 
 

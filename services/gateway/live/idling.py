@@ -76,4 +76,4 @@ class Idling:
                 if not error.retryable or asyncio.get_running_loop().time() > patient_until_s:
                     raise
                 _log.warning("an idle piece is asked for again: %s", error.detail)
-                await asyncio.sleep(min(error.retry_after_s or _AGAIN_AFTER_S, _AGAIN_AFTER_S))
+                await asyncio.sleep(_AGAIN_AFTER_S)

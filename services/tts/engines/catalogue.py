@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from services.chassis.detect import LanguageDetector
 from services.contract.errors import InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES
-from services.contract.speech import AUTO, SpeechRequest, Voice, is_gender
+from services.contract.speech import SpeechRequest, Voice, is_auto, is_gender
 from services.tts.engine import Utterance
 from services.tts.engines.genders import by_gender
 from services.tts.text import check_script, speakable
@@ -44,7 +44,7 @@ class Catalogue:
         """Settle voice and language; Auto is the language of the voice if one is asked for, else the text's."""
         text = speakable(request.text)
         asked = self.named(request.voice) if request.voice.strip() and not is_gender(request.voice) else None
-        if request.language.strip().lower() not in ("", AUTO.lower()):
+        if not is_auto(request.language):
             language = self._language(request.language)
         else:
             language = asked.language if asked else self._language(self._detector.detect(text))

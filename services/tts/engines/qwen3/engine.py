@@ -10,7 +10,7 @@ import torch
 
 from services.contract.errors import EngineFailed, InvalidRequest
 from services.contract.languages import LANGUAGE_NAMES, primary_tag
-from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice, is_gender
+from services.contract.speech import AUTO, AudioChunk, SpeechRequest, Voice, is_auto, is_gender
 from services.tts.engine import Reference, Utterance
 from services.tts.engines.genders import by_gender
 from services.tts.engines.qwen3.checkpoints import Checkpoint, Checkpoints
@@ -182,7 +182,7 @@ def _takes_instructions(checkpoint: Checkpoint) -> bool:
 
 
 def _language(asked: str) -> str:
-    if asked.strip().lower() in ("", AUTO.lower()):
+    if is_auto(asked):
         return AUTO
     if (tag := primary_tag(asked)) in LANGUAGE_NAMES:
         return tag
