@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from services.chassis.ending import end_tasks
 from services.contract.errors import EngineFailed
 from services.contract.speech import SAMPLE_BYTES, AudioChunk, Mark, SpeechRequest, Voice
 from services.gateway.clients import SpeechAnswer
@@ -129,6 +130,7 @@ def run_jumping(work: Coroutine[Any, Any, T]) -> T:
     try:
         return loop.run_until_complete(work)
     finally:
+        loop.run_until_complete(end_tasks(*asyncio.all_tasks(loop)))
         loop.close()
 
 

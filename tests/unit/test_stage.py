@@ -322,7 +322,28 @@ def test_an_avatar_at_rest_is_rendered_once() -> None:
 
     units = units_of(played(stage, act))
     assert_no_holes(units)
-    assert cards.shots <= 64 < len(units)
+    assert cards.shots <= 97 < len(units)  # 32 pieces there, as many back, and one held at each end
+
+
+def test_nothing_is_rendered_beside_the_first_fragment_of_an_answer() -> None:
+    begun: list[Segment] = []
+
+    def fails(segment: Segment) -> None:
+        begun.append(segment)
+
+    stage = stage_of(Cards(fails=fails))
+
+    async def act() -> AsyncGenerator[None, None]:
+        await asyncio.sleep(10)
+        begun.clear()
+        await stage.say(cue(0, 1.0))
+        await stage.say(cue(1, 1.0))
+        yield
+
+    events = played(stage, act)
+    assert [event.cue.index for event in events if isinstance(event, Shown)] == [0, 1]
+    at_rest = [segment for segment in begun if segment.urgent]
+    assert begun[0] not in at_rest and begun[1] not in at_rest
 
 
 def test_rest_after_a_sentence_is_there_in_time_however_slow_rendering_is() -> None:

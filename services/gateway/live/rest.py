@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -74,6 +74,16 @@ class Swing:
             return at + self.piece if at < self.last else at - self.piece
         return at - self.piece if at else self.piece
 
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield the moments between which it goes there and back, and those at which it is held."""
+        moment, upwards = 0, True
+        for _ in range(2 * _PIECES):
+            end = self.on(moment, upwards=upwards)
+            yield moment, end
+            moment, upwards = end, end > moment
+        for moment in range(0, self.last + 1, self.piece):
+            yield moment, moment
+
     def after(self, moment: int, frames: int) -> int:
         """Return the moment that a sentence of `frames` frames ends with: where idle pieces begin."""
         end = moment + frames
@@ -119,16 +129,14 @@ class Rest:
         await end_tasks(*self._rendering.values())
 
     async def _walk(self, script: Script, look: str) -> None:
-        swing, moment, upwards = Swing(piece_frames(script.fps)), 0, True
-        for _ in range(2 * _PIECES):
-            end, asked_at_s = swing.on(moment, upwards=upwards), time.monotonic()
+        for start, end in Swing(piece_frames(script.fps)).pieces():
+            asked_at_s = time.monotonic()
             try:
-                await self.piece(script, look, moment, end)
+                await self.piece(script, look, start, end)
             except ServiceError:
                 return  # whoever needs it asks again
             took_s = time.monotonic() - asked_at_s
             await asyncio.sleep(min(_TIMES_SLOWER * took_s, _LONGEST_PAUSE_S))
-            moment, upwards = end, end > moment
 
     def _rendered_once(self, script: Script, look: str, start: int, end: int) -> asyncio.Task[RestingPiece]:
         """Return the rendering of a piece, whoever has it rendered."""

@@ -151,8 +151,8 @@ class Stage:
                 await self._until_due(one.first_frame + put_off, generation)
                 if generation != self._generation:
                     return
-                if not shot.shown_frames and len(self._shots) == 1:
-                    self._prepare_rest(after=shot.path.end)
+                if not shot.shown_frames:
+                    self._prepare_rest(after=shot)
                 shot.shown_frames += one.frames
                 yield self._unit(one, one.first_frame + put_off, shot)
         except ServiceError as error:
@@ -215,10 +215,14 @@ class Stage:
         finally:
             await end_tasks(asking)
 
-    def _prepare_rest(self, after: int | None = None) -> None:
+    def _prepare_rest(self, after: Shot | None = None) -> None:
         """Have the idle piece rendered that comes next, here or after a sentence, before it is due."""
-        if self._idle:
-            self._idling.prepare(after)
+        if not self._idle:
+            return
+        if after is not None and self._shots[-1] is not after:  # should the next sentence not be there in time
+            self._idling.prepare_hold(after.path.end)
+        else:
+            self._idling.prepare(None if after is None else after.path.end)
 
     def _begin(self, beginning: Beginning) -> list[Beginning]:
         if self._has_beginning:
@@ -252,8 +256,6 @@ class Stage:
         last = self._shots[-1] if self._shots else None
         first_frame = self._frame if last is None else last.first_frame + last.frames
         moment = self._idling.moment if last is None else last.path.end
-        if self._idle:  # should the sentence not be there in time
-            self._idling.prepare_hold(moment)
         speech = lay_out(cue.speech, self._timeline, first_frame, lead_s=LEAD_S, pause_s=cue.line.pause_s)
         frames = self._timeline.frames_to_hold(first_frame, speech.samples)
         motion = Motion(start=moment, end=self._idling.after(moment, frames), frames=frames)
@@ -261,6 +263,9 @@ class Stage:
         spoken = SentenceSpoken(0, 1, first_frame, frames, cue.answer)
         segment = Segment(spoken, speech, self._script.scenes[0], motion)
         self._shots.append(Shot(self._films, self._script, cue, segment, self._news))
+        # Nothing else is rendered beside the first fragment of an answer: it is what everybody waits for.
+        if last is not None and last.shown_frames:
+            self._prepare_rest(after=last)
         self._news.set()
 
     def _plan_anew(self) -> None:
