@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from services.chassis.logs import configure_logging
 from services.chassis.settings import ServiceSettings
@@ -19,7 +20,26 @@ from services.contract.errors import Unavailable
 _LARGEST_MESSAGE_BYTES = 8 * 1024**2
 """Of a WebSocket; a larger one closes the connection unread."""
 
+_TAKES_NOTHING_S = 60.0
+"""A WebSocket that is over is cut when its client takes in nothing of what is left for so long."""
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that ends: uvicorn would keep one that is over until its client has taken in what is left."""
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Take note that the app is done with it."""
+        super().on_task_complete(task)
+        self._cut_unless_taken()
+
+    def _cut_unless_taken(self, left_before: int = 0) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left and left == left_before:
+            self.transport.abort()
+        elif left:
+            self.loop.call_later(_TAKES_NOTHING_S, self._cut_unless_taken, left)
 
 
 class LoopbackServer(uvicorn.Server):
@@ -62,6 +82,7 @@ async def serve(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[str]:
             port=settings.port,
             log_config=None,
             access_log=False,
+            ws=_WebSocket,
             # Sound and film are packed already; packing them again takes time, and memory for each connection.
             ws_per_message_deflate=False,
             ws_max_size=_LARGEST_MESSAGE_BYTES,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from services.chassis import server
+from tests.gateways import gateway
+from tests.live import TimedEngine
 from tests.stack.live_socket import (
     CLOSE,
     FILM,
@@ -184,5 +189,25 @@ def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict:
             received = await asyncio.wait_for(reader.read(), 20)
             assert 10_000 < len(received) < 10_000_000
         await others_are_served(strict)
+
+    run(visit())
+
+
+def test_what_a_client_that_never_reads_has_not_taken_in_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_TAKES_NOTHING_S", 0.5)
+
+    async def visit() -> None:
+        engine = TimedEngine({}, streams=True, sound_s=20.0)
+        async with AsyncExitStack() as client:
+            async with gateway(engine, live_stalled_s=0.5, drain_s=30) as (url, _):
+                _, writer = await client.enter_async_context(raw_socket(url, SPEECH, small=True))
+                writer.transport.pause_reading()  # type: ignore[attr-defined]
+                for message in (PCM, {"type": "input.text", "text": LONG}):
+                    writer.write(frame(json.dumps(message).encode()))
+                await asyncio.sleep(0.5)
+                await nobody_sits(url)
+                await asyncio.sleep(1.5)
+                ended_s = time.monotonic()
+            assert time.monotonic() - ended_s < 10, "what ends waits for nobody who takes nothing in"
 
     run(visit())
