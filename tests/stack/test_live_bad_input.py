@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import cast
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -24,7 +25,6 @@ from tests.stack.live_socket import (
     RESPOND,
     SINGLE,
     SPEECH,
-    TEXT,
     VIDEO,
     answered,
     events,
@@ -172,20 +172,27 @@ UNREAD: dict[str, list[dict[str, object]]] = {
     SPEECH: [PCM | {"speed": 0.25}, {"type": "input.text", "text": LONG * 40}],
     VIDEO: [FILM | {"idle": False}, {"type": "input.text", "text": LONG * 40}],
     SINGLE: [{"text": LONG * 40}],
-    MULTI: [{"text": LONG * 40}],
 }
+
+
+@asynccontextmanager
+async def unread(url: str, path: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Transport]]:
+    """Give a connection on which much was asked for, and nothing is read until its transport resumes."""
+    async with raw_socket(url, path, small=True) as (reader, writer):
+        transport = cast(asyncio.Transport, writer.transport)
+        transport.pause_reading()
+        for message in UNREAD[path]:
+            writer.write(frame(json.dumps(message).encode()))
+        yield reader, transport
 
 
 @pytest.mark.parametrize("path", UNREAD)
 def test_a_client_that_never_reads_is_given_up_and_leaves_nothing_behind(strict: str, path: str) -> None:
     async def visit() -> None:
-        async with raw_socket(strict, path, small=True) as (reader, writer):
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
-            for message in UNREAD[path]:
-                writer.write(frame(json.dumps(message).encode(), TEXT))
+        async with unread(strict, path) as (reader, transport):
             await asyncio.sleep(0.5)
             await nobody_sits(strict)
-            writer.transport.resume_reading()  # type: ignore[attr-defined]
+            transport.resume_reading()
             received = await asyncio.wait_for(reader.read(), 20)
             assert 10_000 < len(received) < 10_000_000
         await others_are_served(strict)
@@ -200,10 +207,7 @@ def test_what_a_client_that_never_reads_has_not_taken_in_is_dropped(monkeypatch:
         engine = TimedEngine({}, streams=True, sound_s=20.0)
         async with AsyncExitStack() as client:
             async with gateway(engine, live_stalled_s=0.5, drain_s=30) as (url, _):
-                _, writer = await client.enter_async_context(raw_socket(url, SPEECH, small=True))
-                writer.transport.pause_reading()  # type: ignore[attr-defined]
-                for message in (PCM, {"type": "input.text", "text": LONG}):
-                    writer.write(frame(json.dumps(message).encode()))
+                await client.enter_async_context(unread(url, SPEECH))
                 await asyncio.sleep(0.5)
                 await nobody_sits(url)
                 await asyncio.sleep(1.5)

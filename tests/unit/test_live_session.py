@@ -19,7 +19,7 @@ from services.gateway.live.socket import LiveSocket
 from tests.live import InstantTts
 from tests.memory import Held, held
 
-UTTERANCES, SENTENCES = 40, 50
+UTTERANCES, SENTENCES = 40, 30
 
 
 class Talker:
