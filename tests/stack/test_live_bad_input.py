@@ -172,6 +172,7 @@ UNREAD: dict[str, list[dict[str, object]]] = {
     SPEECH: [PCM | {"speed": 0.25}, {"type": "input.text", "text": LONG * 40}],
     VIDEO: [FILM | {"idle": False}, {"type": "input.text", "text": LONG * 40}],
     SINGLE: [{"text": LONG * 40}],
+    MULTI: [{"text": LONG * 40}],
 }
 
 
