@@ -231,7 +231,7 @@ def running(
         }
         gateway = WatchedProcess("services.gateway", shared, gateway_port, folder / "gateway.log")
         tts = ServiceProcess("services.tts", shared, tts_port, folder / "tts.log")
-        machines = Machines(redis, folder / "cache", gateway, [tts])
+        machines = Machines(redis, folder, gateway, [tts])
         for number, port in enumerate(avatar_ports):
             module, own = "benchmarks.paced_avatar" if paced else "services.avatar", {"AVATAR_PORT": str(port)}
             machines.avatars.append(ServiceProcess(module, shared | own, port, folder / f"avatar{number}.log"))

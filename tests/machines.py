@@ -48,10 +48,16 @@ class ServiceProcess:
         """What it has logged."""
         return self._log.read_text() if self._log.exists() else ""
 
-    def start(self) -> None:
-        """Start it; `ready` waits for it."""
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, **environment: str) -> None:
+        """Start it, with more in its environment; `ready` waits for it."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stderr=log, stdout=log)
+            everything = self._environment | environment
+            self._process = subprocess.Popen(self._command, env=everything, stderr=log, stdout=log)
 
     def ready(self) -> None:
         """Return when it is ready to serve."""
@@ -88,11 +94,22 @@ class Machines:
     """A Redis, a gateway, and as many as wanted of the rest."""
 
     redis: RedisProcess
-    cache: Path
+    folder: Path
+    """With all that they write."""
     gateway: ServiceProcess
     tts: list[ServiceProcess] = field(default_factory=list)
     avatars: list[ServiceProcess] = field(default_factory=list)
     workers: list[ServiceProcess] = field(default_factory=list)
+
+    @property
+    def cache(self) -> Path:
+        """What they keep on disk."""
+        return self.folder / "cache"
+
+    @property
+    def films(self) -> Path:
+        """The films of jobs."""
+        return self.folder / "results" / "jobs"
 
     @property
     def all(self) -> list[ServiceProcess]:
@@ -125,7 +142,7 @@ def running_machines(
             own = shared | {f"{kind.upper()}_PORT": str(port)}
             return ServiceProcess(f"services.{kind}", own, port, folder / f"{kind}{number}.log")
 
-        machines = Machines(redis, folder / "cache", service("gateway", 0), [service("tts", 0)])
+        machines = Machines(redis, folder, service("gateway", 0), [service("tts", 0)])
         machines.avatars = [service("avatar", number) for number in range(avatars)]
         machines.workers = [
             ServiceProcess("services.gateway.worker", shared, None, folder / f"worker{number}.log")
