@@ -86,19 +86,19 @@ def test_refusals_arrive_as_they_were(engine: HostedEngine) -> None:
 
 
 def test_many_at_once_get_each_their_own(engine: HostedEngine) -> None:
-    utterances = [copied(engine, f"Number {number}.", seed=number) for number in range(6)]
+    utterances = [copied(engine, f"Number {number}.", seed=number) for number in range(4)]
     alone = [spoken(engine, utterance).pcm for utterance in utterances]
     results: dict[int, bytes] = {}
 
     def speak(number: int) -> None:
         results[number] = spoken(engine, utterances[number]).pcm
 
-    threads = [threading.Thread(target=speak, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=speak, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [results[number] for number in range(6)] == alone
+    assert [results[number] for number in range(4)] == alone
 
 
 def test_leaving_stops_the_work(engine: HostedEngine) -> None:

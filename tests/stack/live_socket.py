@@ -47,7 +47,9 @@ Message = dict[str, Any] | bytes
 async def socket_to(url: str, path: str, origin: str = "", **config: object) -> AsyncIterator[ClientConnection]:
     """Give a connection as of a page from `origin`, configured if anything is said of how."""
     page = Origin(origin) if origin else None
-    async with connect(url.replace("http", "ws", 1) + path, max_size=None, origin=page) as socket:
+    address = url.replace("http", "ws", 1) + path
+    # Where a thousand connect at once, a slow machine needs longer than the ten seconds of the library.
+    async with connect(address, max_size=None, origin=page, open_timeout=60) as socket:
         if config:
             await say(socket, **config)
         yield socket

@@ -150,6 +150,16 @@ def test_a_voice_or_format_that_is_not_there_is_told_by_the_library(stack: str) 
         list(library(stack).text_to_speech.convert_realtime("female", text=text, output_format="wav_24000"))
 
 
+def test_a_gender_is_a_voice_whatever_the_engine_calls_its_own() -> None:
+    async def visit() -> None:
+        engine = TimedEngine({})
+        async with gateway(engine) as (url, _), socket_to(url, voice="male") as socket:
+            await say(socket, {"text": "Hello. "}, CloseSocket(close_socket=True))
+            assert any(message.get("audio") for message in await heard(socket))
+
+    asyncio.run(visit())
+
+
 def test_a_stored_voice_is_known_by_its_name_and_its_id(stack: str, client: httpx.Client) -> None:
     async def answer_of(voice: str) -> str:
         async with socket_to(stack, voice=voice) as socket:

@@ -14,7 +14,7 @@ from tests.checkpoints.musetalk import build_musetalk
 from tests.processes import running_stack
 from tests.stack.films import decode
 
-TEXT = {"text": "Hello there. This is another sentence.", "size": "256x256", "avatar": "maya"}
+TEXT = {"text": "Hello there. Another one.", "size": "256x256", "avatar": "maya"}
 
 
 @pytest.fixture(scope="module")

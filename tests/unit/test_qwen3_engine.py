@@ -144,7 +144,9 @@ def test_a_batch_speaks_what_one_at_a_time_would(tiny_qwen: TinyQwen) -> None:
 def test_speech_that_runs_on_is_spoken_again_or_cut(engine: QwenEngine) -> None:
     utterance = copied(engine, "Hi.", live=False)
     budget = frame_budget("Hi.")
-    takes = [spoken(engine, utterance) for _ in range(12)]
+    takes = [spoken(engine, utterance)]
+    while len(takes) < 12 and takes[-1].samples < budget * FRAME:
+        takes.append(spoken(engine, utterance))
     assert all(take.samples <= budget * FRAME for take in takes)
     again = [take for take in takes if take.takes > 1]
     assert again, "random weights run on often enough"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from services.contract.errors import NotFound, ServiceError
-from services.contract.speech import Manner
+from services.contract.speech import Manner, is_gender
 from services.gateway.clients import TtsClient
 from services.gateway.live.elevenlabs.connection import Connection, send_away
 from services.gateway.live.elevenlabs.context import Voicing
@@ -60,7 +60,8 @@ async def voicing_of(wishes: Wishes, voice_id: str, tts: TtsClient, at_once: int
 async def _known_voice(voice_id: str, tts: TtsClient) -> str:
     engines = await tts.engines()
     voice = voice_of(voice_id, engines)
-    if voice != voice_id or voice in {known.name for engine in engines for known in engine.voices}:
+    named = {known.name for engine in engines for known in engine.voices}
+    if voice != voice_id or voice in named or is_gender(voice):
         return voice
     for stored in await tts.stored_voices():
         if voice_id.lower() in (stored.name.lower(), stored.id.lower()):
