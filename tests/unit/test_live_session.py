@@ -108,9 +108,11 @@ def test_what_waits_to_be_sent_when_somebody_interrupts_is_never_sent() -> None:
     async def visit() -> None:
         wire = SlowWire()
         socket = LiveSocket(cast(WebSocket, wire), stalled_s=5)
-        begun = asyncio.create_task(socket.send({"type": "one"}, b"of the first", generation=0))
+        counted: list[str] = []
+        one, two = ({"type": "one"}, b"of the first"), ({"type": "two"}, b"of the second")
+        begun = asyncio.create_task(socket.send(*one, generation=0, begun=lambda: counted.append("one")))
         await asyncio.sleep(0)
-        waiting = asyncio.create_task(socket.send({"type": "two"}, b"of the second", generation=0))
+        waiting = asyncio.create_task(socket.send(*two, generation=0, begun=lambda: counted.append("two")))
         await asyncio.sleep(0)
         socket.generation = 1
         answer = asyncio.create_task(socket.send({"type": "interrupted"}))
@@ -119,5 +121,6 @@ def test_what_waits_to_be_sent_when_somebody_interrupts_is_never_sent() -> None:
         wire.takes.set()
         await asyncio.gather(begun, waiting, answer, following)
         assert wire.sent == [{"type": "one"}, b"of the first", {"type": "interrupted"}, b"of the third"]
+        assert counted == ["one"]
 
     asyncio.run(visit())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
+from functools import partial
 
 from anyio import to_thread
 
@@ -86,9 +87,12 @@ class _Sending(Sender):
 
     async def tell(self, event: str, *before: Message, **fields: object) -> None:
         """Send an event of this utterance, after what belongs before it."""
-        await self._socket.send(
-            *before, {"type": event, **self._place, **fields}, generation=self._utterance.generation
-        )
+        await self._send(*before, {"type": event, **self._place, **fields})
+
+    async def _send(self, *messages: Message) -> None:
+        """Send something of this utterance; what is heard with it counts as sent once that has begun."""
+        count = partial(self._said.add, (), self._heard_s)
+        await self._socket.send(*messages, generation=self._utterance.generation, begun=count)
 
     async def _begin(self, event: SentenceBegun) -> None:
         self._said.begin(event.index, event.line.text, self._utterance.index)
@@ -108,11 +112,10 @@ class _Sending(Sender):
     async def _hear(self, chunk: AudioChunk) -> None:
         self._pcm_bytes += len(chunk.pcm)
         chunk = replace(chunk, marks=tuple(mark.shifted(self._lead_s) for mark in chunk.marks))
+        self._said.add(chunk.marks, self._said.sent_s)
         if not self._config.stream_audio:
             self._held.append(chunk)
             return
-        # What is being sent when somebody interrupts is sent to its end, so it counts before.
-        self._said.add(chunk.marks, self._heard_s)
         if self._config.word_timestamps:
             self._words += [_timestamp(mark) for mark in chunk.marks if mark.kind == "word"]
             for at in range(0, len(chunk.pcm), _LARGEST_PIECE_BYTES):
@@ -121,14 +124,12 @@ class _Sending(Sender):
             for at in range(0, len(data), _LARGEST_PIECE_BYTES):
                 piece = data[at : at + _LARGEST_PIECE_BYTES]
                 self._sent_bytes += len(piece)
-                await self._socket.send(piece, generation=self._utterance.generation)
+                await self._send(piece)
 
     async def _end(self, *, broken_off: bool) -> None:
         if self._config.word_timestamps:
             await self._send_in_json(b"", self._words)
         rest = await self._whole() if self._held else await to_thread.run_sync(self._encoder.finish)
-        for chunk in self._held:
-            self._said.add(chunk.marks, self._heard_s)
         fields: dict[str, object] = {"sentence_index": self.index, "duration_ms": _ms_of(self._pcm_bytes)}
         fields |= {"total_bytes": self._sent_bytes + len(rest), "error": broken_off}
         if broken_off:

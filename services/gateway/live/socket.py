@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -45,12 +45,15 @@ class LiveSocket:
             return None
         return str(message.get("text") or "")
 
-    async def send(self, *messages: Message, generation: int | None = None) -> None:
+    async def send(
+        self, *messages: Message, generation: int | None = None, begun: Callable[[], None] | None = None
+    ) -> None:
         """Send all of `messages` or, once their generation has been interrupted, none.
 
-        A group that has begun is sent to its end, even where this is cancelled. Raises `Stalled`.
+        A group that has begun is sent to its end, even where this is cancelled; `begun` is called then.
+        Raises `Stalled`.
         """
-        writing = asyncio.create_task(self._write(messages, generation))
+        writing = asyncio.create_task(self._write(messages, generation, begun))
         self._writing.add(writing)
         writing.add_done_callback(self._written)
         await asyncio.shield(writing)
@@ -68,10 +71,14 @@ class LiveSocket:
             told = reason.encode(errors="replace")[:_LONGEST_REASON_BYTES].decode(errors="ignore")
             await asyncio.wait_for(self._websocket.close(code, told), self._stalled_s)
 
-    async def _write(self, messages: tuple[Message, ...], generation: int | None) -> None:
+    async def _write(
+        self, messages: tuple[Message, ...], generation: int | None, begun: Callable[[], None] | None
+    ) -> None:
         async with self._sending:
             if generation is not None and generation != self.generation:
                 return
+            if begun is not None:
+                begun()
             for message in messages:
                 try:
                     await asyncio.wait_for(self._send(message), self._stalled_s)
