@@ -152,7 +152,7 @@ class Stage:
                 if generation != self._generation:
                     return
                 if not shot.shown_frames:
-                    self._prepare_rest(after=shot)
+                    self._prepare_rest_after(shot)
                 shot.shown_frames += one.frames
                 yield self._unit(one, one.first_frame + put_off, shot)
         except ServiceError as error:
@@ -215,14 +215,17 @@ class Stage:
         finally:
             await end_tasks(asking)
 
-    def _prepare_rest(self, after: Shot | None = None) -> None:
-        """Have the idle piece rendered that comes next, here or after a sentence, before it is due."""
-        if not self._idle:
-            return
-        if after is not None and self._shots[-1] is not after:  # should the next sentence not be there in time
-            self._idling.prepare_hold(after.path.end)
-        else:
-            self._idling.prepare(None if after is None else after.path.end)
+    def _prepare_rest(self) -> None:
+        """Have the idle piece rendered that comes next, before it is due."""
+        if self._idle:
+            self._idling.prepare()
+
+    def _prepare_rest_after(self, shot: Shot) -> None:
+        """Have the idle piece rendered that comes after a sentence, or before the next one should that be late."""
+        if self._idle and self._shots[-1] is shot:
+            self._idling.prepare(shot.path.end)
+        elif self._idle:
+            self._idling.prepare_hold(shot.path.end)
 
     def _begin(self, beginning: Beginning) -> list[Beginning]:
         if self._has_beginning:
@@ -263,9 +266,9 @@ class Stage:
         spoken = SentenceSpoken(0, 1, first_frame, frames, cue.answer)
         segment = Segment(spoken, speech, self._script.scenes[0], motion)
         self._shots.append(Shot(self._films, self._script, cue, segment, self._news))
-        # Nothing else is rendered beside the first fragment of an answer: it is what everybody waits for.
+        # Not before: the first fragment of an answer is what everybody waits for, so nothing is rendered beside it.
         if last is not None and last.shown_frames:
-            self._prepare_rest(after=last)
+            self._prepare_rest_after(last)
         self._news.set()
 
     def _plan_anew(self) -> None:
